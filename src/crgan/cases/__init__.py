@@ -1,0 +1,1 @@
+"""Cases: what a patient is, and the files it comes from."""

@@ -1,0 +1,70 @@
+"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from crgan.errors import fail
+
+
+@contextmanager
+def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place only once everything was written.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder is made if needed.
+    suffix
+        File name ending of the temporary file, for writers that choose a format by it (``".nii.gz"``).
+
+    Raises
+    ------
+    CrganError
+        If the folder cannot be written to or the disk is full; ``path`` is then as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part{suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise fail(
+            "The file could not be written.",
+            where=path,
+            got=error.strerror or str(error),
+            fix="check that the folder may be written to and that the disk has room, then run the command again",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as indented JSON, atomically; NaN and infinity are refused (``ValueError``)."""
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    CrganError
+        If the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fail("The file could not be read.", where=path, got=error.strerror or str(error)) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise fail("The file is not valid JSON.", where=path, got=str(error), fix="restore the file from its source") from error

@@ -1,0 +1,1 @@
+"""Inference: volumes in, volumes out, in bounded memory."""

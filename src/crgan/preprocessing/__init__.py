@@ -1,0 +1,1 @@
+"""Preprocessing: fitted on training cases only, cached on disk."""

@@ -1,0 +1,1 @@
+"""Sequences: slices of one patient and plane."""

@@ -1,0 +1,1 @@
+"""Training: the adversarial stage, the refinement stage, the dial."""
