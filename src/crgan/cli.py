@@ -1,0 +1,306 @@
+"""The command line: a command is one call of the library plus how it prints.
+
+Whatever is heavy is imported inside the commands, so that ``crgan --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from crgan.errors import CrganError, fail
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Turns what stops a command into a message and an exit code; a traceback is left to real faults."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CrganError as error:
+            from crgan.console import print_problems
+
+            print_problems(_console(stderr=True), error.problems)
+            raise typer.Exit(USER_MISTAKE) from None
+        except KeyboardInterrupt:
+            _console(stderr=True).print("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+# Plain help: drawing it with rich would take longer than everything else `crgan --help` does.
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+phantom = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make data sets of synthetic patients.")
+app.add_typer(phantom, name="phantom")
+
+Layout = Annotated[str | None, typer.Option(help="How the folder is laid out; found out by itself if not given.")]
+Pattern = Annotated[str | None, typer.Option(help="File name pattern that tells modalities and labels apart, where detection needs help.")]
+Group = Annotated[str | None, typer.Option(metavar="REGEX", help="Regular expression whose first group is the patient in a file name.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps or auto.  [default: auto]")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.  [default: all cores]")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the output folder.")]
+CaseList = Annotated[str | None, typer.Option("--cases", metavar="A,B,C", help="Only these cases.")]
+SplitFile = Annotated[Path | None, typer.Option("--split", metavar="FILE", help="Split file; --part says which side of it is taken.")]
+SplitPart = Annotated[Literal["train", "test"], typer.Option("--part", help="Side of the split file.")]
+SplitFold = Annotated[int | None, typer.Option("--fold", min=0, help="Fold of the split file.")]
+
+
+def main() -> None:
+    """Run the command line (entry point of the ``crgan`` command)."""
+    app()
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from crgan import __version__
+
+        typer.echo(f"crgan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")] = False,
+) -> None:
+    """Segment what is rare in medical images: a generator, a discriminator, and a refiner of the generator's errors."""
+    del version
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Folder of patients, in any layout.")],
+    layout: Layout = None,
+    pattern: Pattern = None,
+    group: Group = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write what was found as JSON.")] = None,
+) -> None:
+    """Tell what is in a folder, and everything that is wrong with it (exit code 1 if training could not use it)."""
+    from crgan.cases.integrity import check_cases
+    from crgan.cases.layouts import open_dataset
+    from crgan.console import print_problems, terminal_progress
+
+    console = _console()
+    dataset = open_dataset(data, layout=layout, pattern=pattern, group=group)
+    summaries, problems = check_cases(dataset, need_labels=False, progress=terminal_progress(console))
+    _print_dataset(console, dataset, summaries)
+    print_problems(console, problems)
+    errors = sum(problem.severity == "error" for problem in problems)
+    console.print(f"{errors} errors, {len(problems) - errors} warnings")
+    if json_file is not None:
+        _write_check(json_file, dataset, summaries, problems)
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled patients, in any layout.")],
+    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    recipe: Annotated[str, typer.Option(help="Named set of settings: default, or paper.")] = "default",
+    system: Annotated[str | None, typer.Option(help="[rnn-](unet|cgan)[+refinement].  [default: rnn-cgan+refinement]")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Train for about this long; the number of steps is measured from it.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Train for exactly this many steps in all; repeatable to the bit.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Where all randomness comes from.  [default: 0]")] = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="Split file; its training side is used.")] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="Fold of the split file.")] = None,
+    init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from the weights of this run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    overwrite: Overwrite = False,
+    device: Device = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed or auto.  [default: auto]")] = None,
+    threads: Threads = None,
+    layout: Layout = None,
+    pattern: Pattern = None,
+    group: Group = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the recipe; may repeat.")] = None,
+) -> None:
+    """Train the networks on a folder of labelled patients."""
+    from crgan.config import load_config
+    from crgan.console import terminal_progress
+    from crgan.training.run import train as train_run
+
+    if minutes is not None and steps is not None:
+        raise fail("Both --minutes and --steps were given.", fix="give one of them")
+    if resume and overwrite:
+        raise fail("Both --resume and --overwrite were given.", fix="--resume goes on with the run, --overwrite throws it away: give one")
+    named = {
+        "system": system,
+        "minutes": minutes,
+        "steps": steps,
+        "seed": seed,
+        "split": split,
+        "fold": fold,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "layout": layout,
+        "pattern": pattern,
+        "group": group,
+    }
+    config = load_config(recipe=recipe, overrides=settings or (), **{name: value for name, value in named.items() if value is not None})
+    console = _console()
+    try:
+        run = train_run(data, out, config=config, resume=resume, overwrite=overwrite, init=init, progress=terminal_progress(console))
+    except KeyboardInterrupt:
+        words = [word for word in sys.argv[1:] if word not in {"--resume", "--overwrite"}]
+        _console(stderr=True).print(f"Stopped; `{shlex.join(['crgan', *words, '--resume'])}` goes on.", markup=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    console.print(f"Trained: {run}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder of `crgan train`.")],
+    images: Annotated[Path, typer.Argument(help="Folder of patients in any layout, or one image file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    fn_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="p: add what R calls missed with at least this probability.")] = None,
+    fp_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="q: remove what R calls false with more than this probability.")] = None,
+    generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
+    overwrite: Overwrite = False,
+    cases: CaseList = None,
+    split: SplitFile = None,
+    part: SplitPart = "test",
+    fold: SplitFold = None,
+    device: Device = None,
+    threads: Threads = None,
+    layout: Layout = None,
+    pattern: Pattern = None,
+    group: Group = None,
+) -> None:
+    """Segment new patients: one mask per case, on the image's own grid."""
+    from crgan.console import terminal_progress
+    from crgan.inference.predict import predict as predict_masks
+
+    console = _console()
+    masks = predict_masks(
+        run,
+        images,
+        out,
+        fn_threshold=fn_threshold,
+        fp_threshold=fp_threshold,
+        generator_only=generator_only,
+        probabilities=probabilities,
+        errors=errors,
+        overwrite=overwrite,
+        cases=_chosen_cases(images, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
+        device=device or "auto",
+        threads=threads,
+        layout=layout,
+        pattern=pattern,
+        group=group,
+        progress=terminal_progress(console),
+    )
+    console.print(f"{len(masks)} masks written to {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    masks: Annotated[Path, typer.Argument(help="Folder of predicted masks.")],
+    labels: Annotated[Path, typer.Argument(help="The experts' labels, in any layout.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv and report.html.")],
+    cases: CaseList = None,
+    split: SplitFile = None,
+    part: SplitPart = "test",
+    fold: SplitFold = None,
+    empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or the BraTS challenge's values.")] = "null",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to use.  [default: all cores]")] = None,
+    overwrite: Overwrite = False,
+    layout: Layout = None,
+    pattern: Pattern = None,
+    group: Group = None,
+) -> None:
+    """Score masks against the experts' labels: a table, and files with every figure."""
+    from crgan.console import terminal_progress
+    from crgan.evaluation.evaluate import evaluate as evaluate_masks
+
+    console = _console()
+    scores = evaluate_masks(
+        masks,
+        labels,
+        out=out,
+        cases=_chosen_cases(labels, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
+        empty=empty,
+        workers=workers,
+        overwrite=overwrite,
+        layout=layout,
+        pattern=pattern,
+        group=group,
+        progress=terminal_progress(console),
+    )
+    _print_scores(console, scores)
+    console.print(f"Written to {out}", markup=False, soft_wrap=True)
+
+
+@phantom.command("brain")
+def phantom_brain(
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of patients.")] = 20,
+    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels from foot to head, back to front, left to right.")] = (155, 240, 240),
+    seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
+) -> None:
+    """Make brains with four MR modalities, a bias field, noise, and nested lesions of very different sizes."""
+    from crgan.cases.phantom import write_brains
+
+    files = write_brains(out, count=count, shape=shape, seed=seed)
+    typer.echo(f"{count} patients, {len(files)} files written to {out}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
+    threads: Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in the output folder.")] = False,
+) -> None:
+    """Show everything once on phantom patients: train, segment unseen patients, score, and a report to look at."""
+    from crgan.console import print_table, terminal_progress
+    from crgan.demo import run_demo
+
+    console = _console()
+    result = run_demo(out, seed=seed, threads=threads, overwrite=overwrite, progress=terminal_progress(console))
+    print_table(console, result.columns, result.rows, title=result.title)
+    console.print(f"Look at {result.report}", markup=False, soft_wrap=True)
+
+
+def _chosen_cases(  # noqa: PLR0913 - the choices of two commands, asked for in one place
+    data: Path,
+    cases: str | None,
+    split: Path | None,
+    *,
+    part: Literal["train", "test"],
+    fold: int | None,
+    layout: str | None,
+    pattern: str | None,
+    group: str | None,
+) -> tuple[str, ...] | None:
+    """The case ids that --cases or --split and --part name; None if neither was given."""
+    if cases is not None and split is not None:
+        raise fail("Both --cases and --split were given.", fix="give one of them")
+    if cases is not None:
+        return tuple(case.strip() for case in cases.split(",") if case.strip())
+    if split is None:
+        return None
+    from crgan.cases.layouts import open_dataset
+    from crgan.cases.splits import read_split
+
+    dataset = open_dataset(data, layout=layout, pattern=pattern, group=group)
+    sides = read_split(split, dataset, fold=fold)
+    return tuple(sides.train if part == "train" else sides.test)

@@ -1,0 +1,159 @@
+"""What a person sees: progress, notes, tables and problems on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crgan.errors import Problem
+from crgan.progress import Progress, Task
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+SECONDS_BETWEEN_LINES = 10.0
+"""How often a log that is no terminal gets a line about a running task."""
+
+
+def terminal_progress(console: Console) -> Progress:
+    """Bars on a terminal, plain lines anywhere else."""
+    return BarProgress(console) if console.is_terminal else LineProgress(console)
+
+
+def print_problems(console: Console, problems: Iterable[Problem]) -> None:
+    """Print problems one under the other: errors in red, warnings in yellow, nothing for none."""
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        heading, *details = str(problem).splitlines()
+        console.print(Text.assemble((f"{problem.severity}: ", f"bold {colour}"), (heading, colour)), soft_wrap=True)
+        for line in details:
+            console.print(Text(line), soft_wrap=True)
+
+
+def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Print a table: the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def _as_text(figures: dict[str, float]) -> str:
+    """``loss=0.3142, dice=0.81`` as ``loss 0.314 · dice 0.81``."""
+    return " · ".join(f"{name} {value:.3g}" for name, value in figures.items())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class BarProgress:
+    """Progress bars that live at the foot of a terminal, one per open task."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: Bars | None = None
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """Show a bar with elapsed and remaining time until the block ends."""
+        outermost = self._bars is None
+        if self._bars is None:
+            self._bars = self._open_bars()
+        bars = self._bars
+        row = bars.add_task(name, total=total, figures="")
+        try:
+            yield _BarTask(bars, row)
+        finally:
+            if outermost:
+                bars.stop()
+                self._bars = None
+            else:
+                bars.remove_task(row)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _open_bars(self) -> Bars:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=self._console,
+        )
+        bars.start()
+        return bars
+
+
+class _BarTask:
+    def __init__(self, bars: Bars, row: TaskID) -> None:
+        self._bars, self._row = bars, row
+        self._figures: dict[str, float] = {}
+
+    def advance(self, n: int = 1, **figures: float) -> None:
+        self._figures |= figures
+        self._bars.update(self._row, advance=n, figures=_as_text(self._figures))
+
+
+class LineProgress:
+    """Plain lines for logs and pipes: when a task begins, now and then while it runs, and when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """Print a line every ten seconds, and one at the end."""
+        task = _LineTask(self, name, total)
+        try:
+            yield task
+        finally:
+            task.report()
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _LineTask:
+    def __init__(self, progress: LineProgress, name: str, total: int) -> None:
+        self._progress, self._name, self._total = progress, name, total
+        self._done = 0
+        self._figures: dict[str, float] = {}
+        self._begun = self._told = time.monotonic()
+
+    def advance(self, n: int = 1, **figures: float) -> None:
+        self._done += n
+        self._figures |= figures
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
+            self.report()
+
+    def report(self) -> None:
+        """Print how far the task is, how long it took and how long it may still take."""
+        self._told = time.monotonic()
+        elapsed = self._told - self._begun
+        parts = [f"{self._name} {self._done}/{self._total}", _duration(elapsed)]
+        if 0 < self._done < self._total:
+            parts.append(f"{_duration(elapsed / self._done * (self._total - self._done))} left")
+        if self._figures:
+            parts.append(_as_text(self._figures))
+        self._progress.note(" · ".join(parts))
