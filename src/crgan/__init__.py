@@ -7,7 +7,6 @@ and loads neither PyTorch nor NumPy.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("crgan")
     if name not in _HOMES:
         message = f"module 'crgan' has no attribute {name!r}; it has {', '.join(__all__)}"
