@@ -1,0 +1,204 @@
+"""Phantom patients: procedural brains in four modalities with lesions of very different sizes, for trials without real data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from crgan.cases.labels import LabelScheme
+from crgan.cases.phantom_lesions import ENHANCING, NECROSIS, OEDEMA, LesionMaps, draw_lesions, draw_main_lesion, draw_other_lesions
+from crgan.cases.phantom_tissue import Anatomy, Field, Grid, draw_anatomy, smooth_noise
+from crgan.errors import fail
+from crgan.files import atomic_write, write_json
+
+MODALITIES = ("t1", "t1ce", "t2", "flair")
+LABELS = LabelScheme(
+    classes={NECROSIS: "core", OEDEMA: "oedema", ENHANCING: "enhancing"},
+    regions={"WT": (NECROSIS, OEDEMA, ENHANCING), "TC": (NECROSIS, ENHANCING), "ET": (ENHANCING,)},
+)
+SMALLEST_EDGE = 32
+
+_HEAD_MM = (155.0, 200.0, 160.0)  # the box along z, y, x that holds every brain with a margin
+# Mean intensity of fluid, grey matter, white matter and blood, white matter in t1 being 1; then of oedema, core and enhancing tissue.
+_CONTRAST: dict[str, tuple[tuple[float, float, float, float], tuple[float, float, float]]] = {
+    "t1": ((0.30, 0.70, 1.00, 0.75), (0.76, 0.55, 0.68)),
+    "t1ce": ((0.30, 0.72, 1.00, 1.55), (0.76, 0.52, 1.60)),
+    "t2": ((1.25, 0.66, 0.46, 0.35), (0.98, 1.12, 0.80)),
+    "flair": ((0.18, 0.74, 0.58, 0.45), (1.15, 0.82, 1.00)),
+}
+_NOISE = (0.018, 0.045)  # standard deviation of the scanner's noise, as a share of white matter in t1
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """One phantom patient on a grid of shape ``(Z, Y, X)``, x to the right, y to the front, z up.
+
+    Parameters
+    ----------
+    images
+        int16 ``(4, Z, Y, X)`` in the order of :data:`MODALITIES`; 0 exactly outside the head, above 0 inside.
+    labels
+        uint8 ``(Z, Y, X)`` with the values of :data:`LABELS`.
+    spacing_mm
+        Along z, y and x.
+    """
+
+    images: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float]
+
+
+def write_brains(
+    out: Path,
+    *,
+    count: int,
+    shape: tuple[int, int, int] = (155, 240, 240),
+    seed: int = 0,
+    labelled: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write phantom patients, one folder each: ``OUT/brain_000/brain_000_t1.nii.gz`` and so on.
+
+    Parameters
+    ----------
+    out
+        Folder to write to; new or empty.
+    count
+        Number of patients, at least 1. Patient k depends on ``seed``, k and ``shape`` alone.
+    shape
+        Voxels along z, y and x, each at least 32. At 155 × 240 × 240 a voxel is 1 mm; other shapes hold the same head.
+    seed
+        Of all random numbers, at least 0.
+    labelled
+        Also write ``…_seg.nii.gz`` and ``OUT/labels.json``.
+    progress
+        Called with the number of patients written and ``count`` after each patient.
+
+    Returns
+    -------
+    list[Path]
+        The patients' folders.
+
+    Raises
+    ------
+    CrganError
+        For a count, shape or seed out of range, a folder that holds something, or a disk that cannot be written to.
+    """
+    _check(out, count=count, shape=shape, seed=seed)
+    folders = []
+    for index in range(count):
+        brain = draw_brain(index, shape=shape, seed=seed)
+        folder = out / f"brain_{index:03d}"
+        for modality, image in zip(MODALITIES, brain.images, strict=True):
+            _write(folder / f"{folder.name}_{modality}.nii.gz", image, brain.spacing_mm)
+        if labelled:
+            _write(folder / f"{folder.name}_seg.nii.gz", brain.labels, brain.spacing_mm)
+        folders.append(folder)
+        if progress is not None:
+            progress(index + 1, count)
+    if labelled:
+        write_json(out / "labels.json", LABELS.to_json())
+    return folders
+
+
+def draw_brain(index: int, *, shape: tuple[int, int, int], seed: int) -> Brain:
+    """Draw patient ``index``: the same one for the same ``(seed, index, shape)``."""
+    rng = np.random.default_rng([seed, index])
+    spacing = _spacing_mm(shape)
+    whole = Grid(_axes(shape, spacing), spacing)
+    box = _head_box(whole)
+    grid = whole.crop(box)
+
+    main = draw_main_lesion(rng)
+    anatomy = draw_anatomy(grid, rng, mass_centre=main.centre, mass_mm=main.radius_mm)
+    others = draw_other_lesions(anatomy, grid, rng, main=main)
+    lesions = draw_lesions((main, *others), anatomy, grid, voxels=int(np.prod(shape)))
+    images = np.zeros((len(MODALITIES), *shape), np.int16)
+    for channel, modality in enumerate(MODALITIES):
+        images[channel][box] = _scan(modality, anatomy, lesions, grid, rng)
+    labels = np.zeros(shape, np.uint8)
+    labels[box] = lesions.labels
+    return Brain(images, labels, spacing)
+
+
+def _scan(modality: str, anatomy: Anatomy, lesions: LesionMaps, grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Scan a brain: tissue contrast, lesions, bias field, Rician noise, an arbitrary scale."""
+    (fluid, grey, white, blood), parts = _CONTRAST[modality]
+    healthy = fluid * anatomy.tissue[0] + grey * anatomy.tissue[1] + white * anatomy.tissue[2]
+    healthy *= 1 + np.float32(0.025) * smooth_noise(grid, 18, rng)
+    healthy += (blood - healthy) * anatomy.vessels
+    if modality in {"t2", "flair"}:
+        # The rim of bright white matter that many healthy ventricles have: no lesion.
+        caps = np.exp(-np.clip(anatomy.ventricle_mm, 0, None) / 2.0) * np.clip(0.5 + 0.8 * smooth_noise(grid, 40, rng), 0, 1)
+        healthy += np.float32(0.38 if modality == "flair" else 0.15) * caps * anatomy.tissue[2]
+    signal = healthy
+    mottle = 1 + np.float32(0.09) * smooth_noise(grid, 9, rng)
+    for strength, level in zip(lesions.strength, parts, strict=True):
+        signal = signal + (np.float32(level) * mottle - signal) * strength
+    bias = np.exp(np.float32(0.10) * smooth_noise(grid, 150, rng))
+    sigma = np.float32(rng.uniform(*_NOISE))
+    scale = np.float32(rng.uniform(350, 900))
+    real = signal * bias + sigma * rng.standard_normal(grid.shape, dtype=np.float32)
+    imaginary = sigma * rng.standard_normal(grid.shape, dtype=np.float32)
+    image = np.clip(np.round(scale * np.hypot(real, imaginary)), 1, np.iinfo(np.int16).max)
+    return np.where(anatomy.head, image, 0).astype(np.int16)
+
+
+def _spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Voxel size along z, y, x with which the head fills ``shape``: cubes, or thick slices where the shape asks for them."""
+    z, y, x = (edge / voxels for edge, voxels in zip(_HEAD_MM, shape, strict=True))
+    if max(z, y, x) <= 2 * min(z, y, x):
+        return (max(z, y, x),) * 3
+    return z, max(y, x), max(y, x)
+
+
+def _axes(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> tuple[Field, Field, Field]:
+    """Voxel centres along z, y and x in mm, 0 in the middle."""
+    z, y, x = ((np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)) * np.float32(s) for n, s in zip(shape, spacing_mm, strict=True))
+    return z, y, x
+
+
+def _head_box(grid: Grid) -> tuple[slice, slice, slice]:
+    """Where the head is, never at the grid's border: nothing need be drawn elsewhere, at full size in half of the grid."""
+    ends = []
+    for axis, edge in zip(grid.axes, _HEAD_MM, strict=True):
+        inside = np.flatnonzero(np.abs(axis) < edge / 2)
+        ends.append(slice(max(int(inside[0]), 1), min(int(inside[-1]) + 1, axis.size - 1)))
+    return ends[0], ends[1], ends[2]
+
+
+def _write(path: Path, array: NDArray[np.int16 | np.uint8], spacing_mm: tuple[float, float, float]) -> None:
+    """Write ``(Z, Y, X)`` as NIfTI with axes right, front, up and the origin in the middle."""
+    affine = np.diag([*reversed(spacing_mm), 1.0])
+    affine[:3, 3] = [-s * (n - 1) / 2 for s, n in zip(reversed(spacing_mm), reversed(array.shape), strict=True)]
+    image = nib.nifti1.Nifti1Image(array.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    with atomic_write(path, suffix=".nii.gz") as temporary:
+        nib.save(image, temporary)
+
+
+def _check(out: Path, *, count: int, shape: tuple[int, int, int], seed: int) -> None:
+    if count < 1:
+        raise fail("The number of phantom patients is too small.", where="count", expected="at least 1", got=str(count))
+    if min(shape) < SMALLEST_EDGE:
+        raise fail(
+            "The phantom's shape is too small to hold a brain.",
+            where="shape",
+            expected=f"three numbers (Z, Y, X), each at least {SMALLEST_EDGE}",
+            got=" × ".join(map(str, shape)),
+            fix=f"choose a larger shape, for example {SMALLEST_EDGE} {SMALLEST_EDGE} {SMALLEST_EDGE}",
+        )
+    if seed < 0:
+        raise fail("The seed is negative.", where="seed", expected="0 or more", got=str(seed))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise fail(
+            "The output folder is not empty.",
+            where=out,
+            expected="a new or empty folder",
+            fix="choose another folder, or empty this one first",
+        )
