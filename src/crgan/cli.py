@@ -84,13 +84,16 @@ def _options(
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="Folder of patients, in any layout.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of patients, in any layout.")],
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write what was found as JSON.")] = None,
 ) -> None:
-    """Tell what is in a folder, and everything that is wrong with it (exit code 1 if training could not use it)."""
+    """Tell what is in a folder and what is wrong with it.
+
+    Exits with 1 if anything would stop the work.
+    """
     from crgan.cases.integrity import check_cases
     from crgan.cases.layouts import open_dataset
     from crgan.console import print_problems, terminal_progress
@@ -110,11 +113,11 @@ def check(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled patients, in any layout.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled patients, in any layout.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     recipe: Annotated[str, typer.Option(help="Named set of settings: default, or paper.")] = "default",
     system: Annotated[str | None, typer.Option(help="[rnn-](unet|cgan)[+refinement].  [default: rnn-cgan+refinement]")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Train for about this long; the number of steps is measured from it.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Train for about this long: the steps are measured, then fixed.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Train for exactly this many steps in all; repeatable to the bit.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Where all randomness comes from.  [default: 0]")] = None,
     split: Annotated[Path | None, typer.Option(metavar="FILE", help="Split file; its training side is used.")] = None,
@@ -128,7 +131,7 @@ def train(
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the recipe; may repeat.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may repeat.")] = None,
 ) -> None:
     """Train the networks on a folder of labelled patients."""
     from crgan.config import load_config
@@ -166,11 +169,11 @@ def train(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `crgan train`.")],
-    images: Annotated[Path, typer.Argument(help="Folder of patients in any layout, or one image file.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `crgan train`.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of patients in any layout, or one image file.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
-    fn_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="p: add what R calls missed with at least this probability.")] = None,
-    fp_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="q: remove what R calls false with more than this probability.")] = None,
+    fn_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="p: add what R calls missed this surely.")] = None,
+    fp_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="q: remove what R calls false more surely.")] = None,
     generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
@@ -185,7 +188,10 @@ def predict(
     pattern: Pattern = None,
     group: Group = None,
 ) -> None:
-    """Segment new patients: one mask per case, on the image's own grid."""
+    """Segment new patients.
+
+    Writes one mask per case, on the image's own grid.
+    """
     from crgan.console import terminal_progress
     from crgan.inference.predict import predict as predict_masks
 
@@ -213,21 +219,24 @@ def predict(
 
 @app.command()
 def evaluate(
-    masks: Annotated[Path, typer.Argument(help="Folder of predicted masks.")],
-    labels: Annotated[Path, typer.Argument(help="The experts' labels, in any layout.")],
+    masks: Annotated[Path, typer.Argument(metavar="MASKS", help="Folder of predicted masks.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="The experts' labels, in any layout.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv and report.html.")],
     cases: CaseList = None,
     split: SplitFile = None,
     part: SplitPart = "test",
     fold: SplitFold = None,
-    empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or the BraTS challenge's values.")] = "null",
+    empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or BraTS values.")] = "null",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to use.  [default: all cores]")] = None,
     overwrite: Overwrite = False,
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
 ) -> None:
-    """Score masks against the experts' labels: a table, and files with every figure."""
+    """Score masks against the experts' labels.
+
+    Prints a table; every figure is in the files.
+    """
     from crgan.console import terminal_progress
     from crgan.evaluation.evaluate import evaluate as evaluate_masks
 
@@ -253,7 +262,7 @@ def evaluate(
 def phantom_brain(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of patients.")] = 20,
-    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels from foot to head, back to front, left to right.")] = (155, 240, 240),
+    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels upwards, to the front, to the right.")] = (155, 240, 240),
     seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
 ) -> None:
     """Make brains with four MR modalities, a bias field, noise, and nested lesions of very different sizes."""
@@ -270,7 +279,10 @@ def demo(
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in the output folder.")] = False,
 ) -> None:
-    """Show everything once on phantom patients: train, segment unseen patients, score, and a report to look at."""
+    """Show the whole way once, on phantom patients.
+
+    Trains, segments patients it has not seen, scores them before and after refinement, and writes a report to look at.
+    """
     from crgan.console import print_table, terminal_progress
     from crgan.demo import run_demo
 
@@ -280,7 +292,7 @@ def demo(
     console.print(f"Look at {result.report}", markup=False, soft_wrap=True)
 
 
-def _chosen_cases(  # noqa: PLR0913 - the choices of two commands, asked for in one place
+def _chosen_cases(
     data: Path,
     cases: str | None,
     split: Path | None,
@@ -291,7 +303,7 @@ def _chosen_cases(  # noqa: PLR0913 - the choices of two commands, asked for in 
     pattern: str | None,
     group: str | None,
 ) -> tuple[str, ...] | None:
-    """The case ids that --cases or --split and --part name; None if neither was given."""
+    """Case ids that --cases, or --split and --part, name; None if neither was given."""
     if cases is not None and split is not None:
         raise fail("Both --cases and --split were given.", fix="give one of them")
     if cases is not None:
