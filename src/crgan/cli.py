@@ -115,7 +115,7 @@ def check(
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled patients, in any layout.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
-    recipe: Annotated[str, typer.Option(help="Named set of settings: default, or paper.")] = "default",
+    recipe: Annotated[str, typer.Option(help="Set of settings: default, paper, or a YAML file.")] = "default",
     system: Annotated[str | None, typer.Option(help="[rnn-](unet|cgan)[+refinement].  [default: rnn-cgan+refinement]")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train for about this long: the steps are measured, then fixed.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Train for exactly this many steps in all; repeatable to the bit.")] = None,
@@ -126,37 +126,35 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Overwrite = False,
     device: Device = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed or auto.  [default: auto]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.  [default: 32-true]")] = None,
     threads: Threads = None,
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may repeat.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may repeat.")] = None,
 ) -> None:
     """Train the networks on a folder of labelled patients."""
     from crgan.config import load_config
     from crgan.console import terminal_progress
     from crgan.training.run import train as train_run
 
-    if minutes is not None and steps is not None:
-        raise fail("Both --minutes and --steps were given.", fix="give one of them")
     if resume and overwrite:
         raise fail("Both --resume and --overwrite were given.", fix="--resume goes on with the run, --overwrite throws it away: give one")
-    named = {
+    settings = {
         "system": system,
         "minutes": minutes,
         "steps": steps,
         "seed": seed,
-        "split": split,
-        "fold": fold,
         "device": device,
         "precision": precision,
         "threads": threads,
-        "layout": layout,
-        "pattern": pattern,
-        "group": group,
+        "data.split": split,
+        "data.fold": fold,
+        "data.layout": layout,
+        "data.pattern": pattern,
+        "data.group": group,
     }
-    config = load_config(recipe=recipe, overrides=settings or (), **{name: value for name, value in named.items() if value is not None})
+    config = load_config(recipe=recipe, overrides=overrides or (), **settings)
     console = _console()
     try:
         run = train_run(data, out, config=config, resume=resume, overwrite=overwrite, init=init, progress=terminal_progress(console))

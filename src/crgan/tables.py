@@ -1,0 +1,45 @@
+"""A data set and its scores as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crgan.evaluation.statistics import Mean
+
+SHOWN = {"dice": "Dice", "fnr": "FNR", "fpr": "FPR", "hd95_mm": "HD95 mm"}
+"""The metrics a table of scores shows, and under which headings; all others are in the files."""
+
+
+def number(value: float | None) -> str:
+    """``0.8123`` as ``0.812``, small rates with two digits that count (``0.00012``), what is undefined as ``–``."""
+    if value is None:
+        return "–"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def mean_with_interval(mean: Mean) -> str:
+    """A mean with its 95 % interval, ``0.812 [0.750, 0.861]``; the mean alone where there is no interval."""
+    if mean.ci_low is None or mean.ci_high is None:
+        return number(mean.mean)
+    return f"{number(mean.mean)} [{number(mean.ci_low)}, {number(mean.ci_high)}]"
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """From the smallest to the largest value, ``0.012 – 0.051``; one value if they are all the same, ``–`` for none."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return "–"
+    low, high = number(known[0]), number(known[-1])
+    return low if low == high else f"{low} – {high}"
+
+
+def score_rows(summary: Mapping[str, Mapping[str, Mean]], *, metrics: Sequence[str] = tuple(SHOWN)) -> list[list[str]]:
+    """One row per class or region: its name, a cell per metric, and the number of cases behind the first metric."""
+    return [
+        [name, *(mean_with_interval(means[metric]) for metric in metrics), str(means[metrics[0]].n)]
+        for name, means in summary.items()
+    ]

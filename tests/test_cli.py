@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from crgan import __version__
+from crgan.cli import app
+from crgan.errors import Problem, fail
+
+
+@pytest.fixture
+def crgan(monkeypatch):
+    """Run the command line in this process; wide enough that no line is broken."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Stand in for a function of the API: what it was called with, and what it gives or raises."""
+
+    def stand_in(target: str, result: object = None) -> SimpleNamespace:
+        record = SimpleNamespace(args=None, kwargs=None)
+
+        def function(*args: object, **kwargs: object) -> object:
+            record.args, record.kwargs = args, kwargs
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+        monkeypatch.setattr(target, function)
+        return record
+
+    return stand_in
+
+
+def test_help_answers_within_a_third_of_a_second() -> None:
+    command = [sys.executable, "-c", "from crgan.cli import main; main()", "--help"]
+    durations = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        durations.append(time.perf_counter() - begun)
+    assert min(durations) < 0.3
+    assert all(name in shown for name in ("check", "train", "predict", "evaluate", "demo", "phantom"))
+
+
+def test_every_command_says_what_it_does(crgan) -> None:
+    for words in (["check"], ["train"], ["predict"], ["evaluate"], ["demo"], ["phantom"], ["phantom", "brain"]):
+        shown = crgan(*words, "--help")
+        assert shown.exit_code == 0
+        assert shown.output.splitlines()[2].strip().endswith(".")
+
+
+def test_version(crgan) -> None:
+    assert crgan("--version").output == f"crgan {__version__}\n"
+
+
+def test_an_unknown_option_is_a_users_mistake(crgan) -> None:
+    result = crgan("train", "DATA", "--out", "RUN", "--epochs", "3")
+    assert result.exit_code == 2
+    assert "--epochs" in result.output
+
+
+def test_a_mistake_is_explained_without_a_traceback(crgan, calls) -> None:
+    calls("crgan.cases.layouts.open_dataset", fail("The folder is empty.", where="DATA", fix="give a folder with images"))
+    result = crgan("check", "DATA")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == ["error: The folder is empty.", "  where:    DATA", "  fix:      give a folder with images"]
+    assert result.stdout == ""
+
+
+def test_a_fault_of_ours_keeps_its_traceback(crgan, calls) -> None:
+    calls("crgan.cases.layouts.open_dataset", ZeroDivisionError("ours"))
+    assert isinstance(crgan("check", "DATA").exception, ZeroDivisionError)
+
+
+def test_ctrl_c_exits_with_130(crgan, calls) -> None:
+    calls("crgan.cases.layouts.open_dataset", KeyboardInterrupt())
+    result = crgan("check", "DATA")
+    assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
+
+
+class TestCheck:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, crgan) -> Path:
+        assert crgan("phantom", "brain", "--out", tmp_path / "patients", "-n", 2, "--shape", 32, 40, 36).exit_code == 0
+        return tmp_path / "patients"
+
+    def test_a_good_folder_is_described(self, crgan, folder: Path) -> None:
+        result = crgan("check", folder)
+        assert result.exit_code == 0
+        assert "0 errors" in result.stdout
+        for word in ("t1ce", "flair", "WT", "36×40×32"):
+            assert word in result.stdout
+
+    def test_a_bad_file_is_an_error(self, crgan, folder: Path) -> None:
+        broken = folder / "brain_001" / "brain_001_t2.nii.gz"
+        broken.write_bytes(broken.read_bytes()[:1000])
+        result = crgan("check", folder)
+        assert result.exit_code == 1
+        assert "brain_001_t2.nii.gz" in result.stdout
+        assert "error: " in result.stdout
+        assert "1 errors" in result.stdout
+
+    def test_json_holds_the_same(self, crgan, folder: Path, tmp_path: Path) -> None:
+        broken = folder / "brain_001" / "brain_001_t2.nii.gz"
+        broken.write_bytes(broken.read_bytes()[:1000])
+        assert crgan("check", folder, "--json", tmp_path / "found.json").exit_code == 1
+        found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+        assert found["modalities"] == ["t1", "t1ce", "t2", "flair"]
+        assert found["labels"]["regions"]["ET"]
+        assert [problem["severity"] for problem in found["problems"]] == ["error"]
+        assert found["problems"][0]["where"].endswith("brain_001_t2.nii.gz")
+        assert "brain_000" in {case["case_id"] for case in found["cases"]}
+
+
+class TestTrain:
+    @pytest.fixture
+    def load_config(self, calls) -> SimpleNamespace:
+        return calls("crgan.config.load_config", "the config")
+
+    def test_options_become_settings(self, crgan, calls, load_config) -> None:
+        train = calls("crgan.training.run.train", Path("RUN"))
+        result = crgan(
+            *("train", "DATA", "--out", "RUN", "--recipe", "paper", "--system", "rnn-unet", "--steps", 7, "--seed", 3, "--split", "S.json"),
+            *("--fold", 0, "--device", "cpu", "--precision", "32-true", "--threads", 2, "--layout", "msd", "--pattern", "P", "--group", "G"),
+            *("--set", "depth=3", "--set", "planes=axial"),
+        )
+        assert result.exit_code == 0, result.output
+        assert load_config.kwargs == {
+            "recipe": "paper",
+            "overrides": ["depth=3", "planes=axial"],
+            "system": "rnn-unet",
+            "steps": 7,
+            "seed": 3,
+            "minutes": None,
+            "device": "cpu",
+            "precision": "32-true",
+            "threads": 2,
+            "data.split": Path("S.json"),
+            "data.fold": 0,
+            "data.layout": "msd",
+            "data.pattern": "P",
+            "data.group": "G",
+        }
+        assert train.args == (Path("DATA"), Path("RUN"))
+        progress = train.kwargs.pop("progress")
+        assert train.kwargs == {"config": "the config", "resume": False, "overwrite": False, "init": None}
+        assert progress.note("heard") is None
+        assert result.stdout == "Trained: RUN\n"
+
+    def test_what_is_not_given_is_left_to_the_recipe(self, crgan, calls, load_config) -> None:
+        train = calls("crgan.training.run.train", Path("RUN"))
+        assert crgan("train", "DATA", "--out", "RUN", "--init", "OLD", "--overwrite").exit_code == 0
+        assert {name: value for name, value in load_config.kwargs.items() if value is not None} == {"recipe": "default", "overrides": ()}
+        assert (train.kwargs["init"], train.kwargs["overwrite"], train.kwargs["resume"]) == (Path("OLD"), True, False)
+
+    @pytest.mark.parametrize("pair", [["--minutes", "1", "--steps", "2"], ["--resume", "--overwrite"]])
+    def test_options_that_exclude_each_other(self, crgan, pair) -> None:
+        result = crgan("train", "DATA", "--out", "RUN", *pair)
+        assert result.exit_code == 2
+        assert all(word in result.stderr for word in pair if word.startswith("--"))
+
+    def test_ctrl_c_says_how_to_go_on(self, crgan, calls, load_config, monkeypatch) -> None:
+        calls("crgan.training.run.train", KeyboardInterrupt())
+        words = ["train", "my data", "--out", "RUN", "--seed", "3"]
+        monkeypatch.setattr(sys, "argv", ["/somewhere/crgan", *words, "--overwrite"])
+        result = crgan(*words, "--overwrite")
+        assert result.exit_code == 130
+        assert result.stderr == "Stopped; `crgan train 'my data' --out RUN --seed 3 --resume` goes on.\n"
+
+
+class TestPredict:
+    def test_options_are_handed_over(self, crgan, calls) -> None:
+        predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
+        result = crgan(
+            *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
+            *("--cases", "a, b", "--device", "cpu", "--threads", 1),
+        )
+        assert result.exit_code == 0, result.output
+        assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
+        predict.kwargs.pop("progress")
+        assert predict.kwargs == {
+            "fn_threshold": 0.3,
+            "fp_threshold": 0.8,
+            "generator_only": False,
+            "probabilities": False,
+            "errors": True,
+            "overwrite": False,
+            "cases": ("a", "b"),
+            "device": "cpu",
+            "threads": 1,
+            "layout": None,
+            "pattern": None,
+            "group": None,
+        }
+        assert result.stdout == "1 masks written to MASKS\n"
+
+    def test_the_device_is_chosen_by_itself(self, crgan, calls) -> None:
+        predict = calls("crgan.inference.predict.predict", [])
+        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", "--generator-only").exit_code == 0
+        assert (predict.kwargs["device"], predict.kwargs["cases"], predict.kwargs["generator_only"]) == ("auto", None, True)
+
+    @pytest.mark.parametrize(("part", "ids"), [("test", ("c",)), ("train", ("a", "b"))])
+    def test_a_split_file_names_the_cases(self, crgan, calls, part, ids) -> None:
+        predict = calls("crgan.inference.predict.predict", [])
+        opened = calls("crgan.cases.layouts.open_dataset", "the data set")
+        split = calls("crgan.cases.splits.read_split", SimpleNamespace(train=("a", "b"), test=("c",)))
+        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", "--split", "S.json", "--part", part, "--fold", 1, "--layout", "msd").exit_code == 0
+        assert predict.kwargs["cases"] == ids
+        assert (split.args, split.kwargs) == ((Path("S.json"), "the data set"), {"fold": 1})
+        assert opened.kwargs["layout"] == "msd"
+
+    def test_cases_and_split_exclude_each_other(self, crgan) -> None:
+        result = crgan("predict", "RUN", "IMAGES", "--out", "MASKS", "--cases", "a", "--split", "S.json")
+        assert result.exit_code == 2
+        assert "--cases" in result.stderr
+
+    @pytest.mark.parametrize("option", [["--fn-threshold", "1.5"], ["--fp-threshold", "-0.1"], ["--part", "validation"], ["--threads", "0"]])
+    def test_values_out_of_range_are_refused(self, crgan, option) -> None:
+        result = crgan("predict", "RUN", "IMAGES", "--out", "MASKS", *option)
+        assert result.exit_code == 2
+        assert option[0] in result.output
+
+
+def test_phantom_brain_writes_patients(crgan, tmp_path: Path) -> None:
+    result = crgan("phantom", "brain", "--out", tmp_path / "patients", "-n", 2, "--shape", 32, 40, 36, "--seed", 5)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "patients").iterdir()) == ["brain_000", "brain_001", "labels.json"]
+    assert f"2 patients written to {tmp_path / 'patients'}" in result.stdout
+
+
+def test_demo_prints_its_table_and_where_the_report_is(crgan, calls) -> None:
+    run_demo = calls(
+        "crgan.demo.run_demo",
+        SimpleNamespace(title="4 unseen patients", columns=("region", "Dice"), rows=[("WT", "0.8")], report=Path("demo/report.html")),
+    )
+    result = crgan("demo", "--seed", 4, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert run_demo.args == (Path("demo"),)
+    run_demo.kwargs.pop("progress")
+    assert run_demo.kwargs == {"seed": 4, "threads": None, "overwrite": True}
+    assert "4 unseen patients" in result.stdout
+    assert result.stdout.endswith("Look at demo/report.html\n")
+
+
+def test_warnings_alone_do_not_stop(crgan, calls) -> None:
+    problems = [Problem(what="The image is constant.", severity="warning")]
+    calls("crgan.cases.integrity.check_cases", ([], problems))
+    calls("crgan.cases.layouts.open_dataset", SimpleNamespace(root=Path("DATA"), layout="msd", cases=(), labelled=(), modalities=("ct",), labels=None))
+    result = crgan("check", "DATA")
+    assert result.exit_code == 0
+    assert "warning: The image is constant." in result.stdout
+    assert "0 errors, 1 warnings" in result.stdout
