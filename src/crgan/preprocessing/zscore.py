@@ -1,0 +1,143 @@
+"""Intensities brought to mean 0 and standard deviation 1: by the patient's own foreground, or by a training set's CT values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["mr", "ct", "microscopy"]
+
+# Voxels turned to float64 at a time, so that a large image needs no float64 copy of itself.
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntensityStatistics:
+    """What a CT channel is clipped to and normalised by, in Hounsfield units.
+
+    Parameters
+    ----------
+    low, high
+        The 0.5th and 99.5th percentile of the training voxels.
+    mean, std
+        Mean and standard deviation of the training voxels after clipping.
+    """
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+def guess_kind(modality: str) -> Kind:
+    """Guess from the name of a modality whether it is computed tomography; anything else is normalised like MR."""
+    words = "".join(letter if letter.isalpha() else " " for letter in modality.lower()).split()
+    return "ct" if "ct" in words else "mr"
+
+
+def fit_intensities(samples: Sequence[NDArray[np.generic]]) -> IntensityStatistics:
+    """Fit clipping bounds, mean and standard deviation to CT voxels of the training cases.
+
+    Parameters
+    ----------
+    samples
+        One array of intensities for each training case, any shape; every case counts by its number of voxels.
+
+    Raises
+    ------
+    ValueError
+        If there is not a single voxel.
+    """
+    voxels = np.concatenate([np.asarray(sample, np.float64).ravel() for sample in samples]) if samples else np.empty(0)
+    if voxels.size == 0:
+        raise ValueError("intensity statistics need at least one voxel")
+    low, high = np.percentile(voxels, (0.5, 99.5))
+    clipped = voxels.clip(low, high)
+    return IntensityStatistics(low=float(low), high=float(high), mean=float(clipped.mean()), std=float(clipped.std()))
+
+
+def normalise_ct(image: NDArray[np.generic], statistics: IntensityStatistics) -> NDArray[np.float32]:
+    """Clip a CT channel and normalise it by the training set's statistics.
+
+    Air is information in CT, so that no voxel is set to 0. Statistics of a single value give zeros.
+
+    Parameters
+    ----------
+    image
+        One channel of any shape, in Hounsfield units.
+    statistics
+        What :func:`fit_intensities` gave.
+
+    Returns
+    -------
+    NDArray
+        float32, same shape.
+    """
+    clipped = np.clip(image, statistics.low, statistics.high).astype(np.float32)
+    return _standardise(clipped, statistics.mean, statistics.std)
+
+
+def normalise_patient(image: NDArray[np.generic], foreground: NDArray[np.bool_], *, pooled: bool = False) -> NDArray[np.float32]:
+    """Normalise the channels of one case by its own foreground voxels; background becomes 0.
+
+    Parameters
+    ----------
+    image
+        ``(M, Z, Y, X)``, finite.
+    foreground
+        Bool ``(M, Z, Y, X)``: each channel's own foreground.
+    pooled
+        One mean and standard deviation over the foreground of all channels together, as the paper has it;
+        by default each channel has its own.
+
+    Returns
+    -------
+    NDArray
+        float32 ``(M, Z, Y, X)``. A constant channel and a channel without foreground become 0. Where the
+        foreground has but one value (a binary image), the whole channel stands in for it.
+    """
+    result = np.zeros(image.shape, np.float32)
+    everything = range(len(image))
+    for group in [everything] if pooled else [(channel,) for channel in everything]:
+        voxels = [image[channel][foreground[channel]] for channel in group]
+        mean, std = _mean_and_std(voxels)
+        for channel, values in zip(group, voxels, strict=True):
+            if std > 0:
+                result[channel][foreground[channel]] = _standardise(values.astype(np.float32), mean, std)
+            else:
+                result[channel] = _standardise(image[channel].astype(np.float32), *_mean_and_std([image[channel]]))
+    return result
+
+
+def _mean_and_std(arrays: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
+    """Mean and standard deviation of all values together, accumulated in float64; (0, 0) without any value.
+
+    A deviation within the rounding error of float32 counts as 0: it would amplify noise of the number format.
+    """
+    count = sum(array.size for array in arrays)
+    if count == 0:
+        return 0.0, 0.0
+    mean = sum(float(array.sum(dtype=np.float64)) for array in arrays) / count
+    squares = 0.0
+    for array in arrays:
+        flat = array.reshape(-1)
+        for start in range(0, flat.size, _BLOCK):
+            difference = flat[start : start + _BLOCK].astype(np.float64) - mean
+            squares += float(difference @ difference)
+    std = math.sqrt(squares / count)
+    return mean, std if std > 1e-6 * abs(mean) else 0.0
+
+
+def _standardise(values: NDArray[np.float32], mean: float, std: float) -> NDArray[np.float32]:
+    """``(values - mean) / std`` in place; zeros where ``std`` is 0."""
+    if std <= 0:
+        values[...] = 0
+        return values
+    values -= np.float32(mean)
+    values /= np.float32(std)
+    return values
