@@ -1,0 +1,62 @@
+"""What tells one state of a case's files from another: a hash of their content, not of their names or dates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from crgan.cases.case import Case
+from crgan.errors import fail
+
+
+def content_key(case: Case, description: Any) -> str:
+    """Name the result of preparing a case.
+
+    Parameters
+    ----------
+    case
+        Its image files and its label file, if any, are read.
+    description
+        Everything else that the result depends on, as plain JSON values.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits: equal exactly if the content of all files and the description are equal.
+
+    Raises
+    ------
+    CrganError
+        If a file cannot be read.
+    """
+    parts = {
+        "images": [file_hash(path) for path in case.images],
+        "label": None if case.label is None else file_hash(case.label),
+        "description": description,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Give the SHA-256 of a file's content; it is read again in this process only if its size or date changed.
+
+    Raises
+    ------
+    CrganError
+        If the file cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _hash_of_state(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise fail("The file could not be read.", where=path, got=error.strerror or str(error)) from error
+
+
+@lru_cache(maxsize=100_000)
+def _hash_of_state(path: Path, size: int, modified_ns: int) -> str:
+    del size, modified_ns  # part of what is remembered
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
