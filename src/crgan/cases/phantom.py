@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from crgan.cases.phantom_lesions import ENHANCING, NECROSIS, OEDEMA, LesionMaps,
 from crgan.cases.phantom_tissue import Anatomy, Field, Grid, draw_anatomy, smooth_noise
 from crgan.errors import fail
 from crgan.files import atomic_write, write_json
+from crgan.progress import Progress, Silent
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 LABELS = LabelScheme(
@@ -60,7 +60,7 @@ def write_brains(
     shape: tuple[int, int, int] = (155, 240, 240),
     seed: int = 0,
     labelled: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write phantom patients, one folder each: ``OUT/brain_000/brain_000_t1.nii.gz`` and so on.
 
@@ -77,7 +77,7 @@ def write_brains(
     labelled
         Also write ``…_seg.nii.gz`` and ``OUT/labels.json``.
     progress
-        Called with the number of patients written and ``count`` after each patient.
+        Who is told how far it is.
 
     Returns
     -------
@@ -90,17 +90,15 @@ def write_brains(
         For a count, shape or seed out of range, a folder that holds something, or a disk that cannot be written to.
     """
     _check(out, count=count, shape=shape, seed=seed)
-    folders = []
-    for index in range(count):
-        brain = draw_brain(index, shape=shape, seed=seed)
-        folder = out / f"brain_{index:03d}"
-        for modality, image in zip(MODALITIES, brain.images, strict=True):
-            _write(folder / f"{folder.name}_{modality}.nii.gz", image, brain.spacing_mm)
-        if labelled:
-            _write(folder / f"{folder.name}_seg.nii.gz", brain.labels, brain.spacing_mm)
-        folders.append(folder)
-        if progress is not None:
-            progress(index + 1, count)
+    folders = [out / f"brain_{index:03d}" for index in range(count)]
+    with (progress or Silent()).task("drawing", count) as task:
+        for index, folder in enumerate(folders):
+            brain = draw_brain(index, shape=shape, seed=seed)
+            for modality, image in zip(MODALITIES, brain.images, strict=True):
+                _write(folder / f"{folder.name}_{modality}.nii.gz", image, brain.spacing_mm)
+            if labelled:
+                _write(folder / f"{folder.name}_seg.nii.gz", brain.labels, brain.spacing_mm)
+            task.advance()
     if labelled:
         write_json(out / "labels.json", LABELS.to_json())
     return folders
@@ -176,8 +174,8 @@ def _write(path: Path, array: NDArray[np.int16 | np.uint8], spacing_mm: tuple[fl
     """Write ``(Z, Y, X)`` as NIfTI with axes right, front, up and the origin in the middle."""
     affine = np.diag([*reversed(spacing_mm), 1.0])
     affine[:3, 3] = [-s * (n - 1) / 2 for s, n in zip(reversed(spacing_mm), reversed(array.shape), strict=True)]
-    image = nib.nifti1.Nifti1Image(array.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units("mm")
+    image = nib.nifti1.Nifti1Image(array.transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     with atomic_write(path, suffix=".nii.gz") as temporary:
         nib.save(image, temporary)
 
