@@ -1,0 +1,272 @@
+"""What happens to an image before the networks see it, and how their maps get back onto its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crgan.cases.case import Case, Dataset
+from crgan.errors import fail
+from crgan.preprocessing.fitting import fit_ct, fit_spacing
+from crgan.preprocessing.foreground import bounding_box, foreground_mask
+from crgan.preprocessing.prepared import Prepared, PreparedGeometry, Spacing, three_lengths, three_sizes
+from crgan.preprocessing.resample import resample_image, resample_labels, resampled_shape, resampled_slabs
+from crgan.preprocessing.zscore import IntensityStatistics, Kind, guess_kind, normalise_ct, normalise_patient
+
+# Voxels of background kept around the foreground, so that its outline is seen from both sides.
+_CROP_MARGIN = 2
+
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PreprocessingSettings(BaseModel):
+    """The choices a user has in preprocessing.
+
+    Parameters
+    ----------
+    spacing_mm
+        ``"common"``: the training cases' median per axis, made isotropic where the axes differ by a factor of
+        3 at most. ``"native"``: every case keeps its own. Or the spacing wanted, ``(z, y, x)`` in millimetres.
+        2-D images keep their pixels under the first two.
+    normalisation
+        Mean and standard deviation ``"per-modality"``, or ``"pooled"`` over all modalities of a case as in the
+        paper. CT channels are always normalised by the training set's values.
+    crop_to_foreground
+        Leave out what surrounds the foreground.
+    kind
+        What the channels are; ``"auto"`` takes modalities named CT for computed tomography and all others for MR.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spacing_mm: Literal["common", "native"] | tuple[_Positive, _Positive, _Positive] = "common"
+    normalisation: Literal["per-modality", "pooled"] = "per-modality"
+    crop_to_foreground: bool = True
+    kind: Literal["auto", "mr", "ct", "microscopy"] = "auto"
+
+
+class Pipeline(BaseModel):
+    """The settings together with what was fitted to the training cases; the same for training and prediction.
+
+    Parameters
+    ----------
+    settings
+        The user's choices.
+    modalities
+        Names of the channels, in order.
+    kinds
+        What each channel is.
+    spacing_mm
+        The spacing ``(z, y, x)`` that every case is brought to, or None to leave each as it is.
+    intensities
+        The training set's statistics for each CT channel, None for the others.
+    version
+        Of this description; another one is refused.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: PreprocessingSettings
+    modalities: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    spacing_mm: tuple[_Positive, _Positive, _Positive] | None
+    intensities: tuple[IntensityStatistics | None, ...]
+    version: Literal[1] = 1
+
+    @classmethod
+    def fit(cls, cases: Sequence[Case], dataset: Dataset, *, settings: PreprocessingSettings | None = None) -> Pipeline:
+        """Fit to the training cases: their common spacing and, for CT, their intensities.
+
+        Only file headers are read, except for CT, where up to 10,000 voxels of up to 50 cases are drawn from
+        within the labels, or from the body in cases without one.
+
+        Parameters
+        ----------
+        cases
+            The training cases alone.
+        dataset
+            The data set they belong to.
+        settings
+            By default those of :class:`PreprocessingSettings`.
+
+        Raises
+        ------
+        CrganError
+            If there is no case, a file cannot be read, or a CT case shows nothing but air.
+        """
+        settings = settings or PreprocessingSettings()
+        if not cases:
+            raise fail("Preprocessing needs at least one training case to fit to.", where=dataset.root, got="no cases")
+        kinds = tuple(guess_kind(name) if settings.kind == "auto" else settings.kind for name in dataset.modalities)
+        return cls(
+            settings=settings,
+            modalities=dataset.modalities,
+            kinds=kinds,
+            spacing_mm=_target_spacing(cases, settings),
+            intensities=fit_ct(cases, dataset, kinds),
+        )
+
+    def apply(self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, label: NDArray[np.uint8] | None = None) -> Prepared:
+        """Crop, normalise and resample one case.
+
+        Parameters
+        ----------
+        image
+            ``(M, Z, Y, X)`` on the canonical grid, any real dtype.
+        spacing_mm
+            Its voxel size, ``(z, y, x)``.
+        label
+            Codes ``(Z, Y, X)``, uint8.
+
+        Raises
+        ------
+        CrganError
+            If the channels are not the modalities, the label lies on another grid, a voxel is NaN or infinite,
+            or the spacing is not positive.
+        """
+        self._check(image, spacing_mm, label)
+        shape, spacing = three_sizes(image.shape[1:]), three_lengths(spacing_mm)
+        foreground = np.stack([foreground_mask(channel) for channel in image])
+        whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+        box = bounding_box(np.asarray(foreground.any(axis=0)), _CROP_MARGIN) if self.settings.crop_to_foreground else whole
+        normal = self._normalise(image[(slice(None), *box)], foreground[(slice(None), *box)])
+        inside = three_sizes(normal.shape[1:])
+        resampled = inside if self.spacing_mm is None else resampled_shape(inside, spacing, self.spacing_mm)
+        if resampled != inside:
+            normal = resample_image(normal, resampled)
+        return Prepared(
+            image=normal,
+            label=None if label is None else resample_labels(label[box], resampled),
+            geometry=PreparedGeometry(
+                shape=resampled,
+                spacing_mm=three_lengths([s * n / m for s, n, m in zip(spacing, inside, resampled, strict=True)]),
+                box=box,
+                original_shape=shape,
+                original_spacing_mm=spacing,
+            ),
+        )
+
+    @staticmethod
+    def restore(maps: NDArray[np.generic], geometry: PreparedGeometry, *, slab_slices: int = 16) -> NDArray[np.float32]:
+        """Bring maps on a prepared grid back to the whole original grid; 0 outside the box.
+
+        Parameters
+        ----------
+        maps
+            ``(K, z, y, x)``, for example probabilities.
+        geometry
+            The :attr:`Prepared.geometry` of the case.
+        slab_slices
+            Slices worked on at a time; the result does not depend on it.
+
+        Returns
+        -------
+        NDArray
+            float32 ``(K, Z, Y, X)``.
+        """
+        result = np.empty((len(maps), *geometry.original_shape), np.float32)
+        for part, values in Pipeline.restore_slabs(maps, geometry, slab_slices=slab_slices):
+            result[:, part] = values
+        return result
+
+    @staticmethod
+    def restore_slabs(
+        maps: NDArray[np.generic], geometry: PreparedGeometry, *, slab_slices: int = 16
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Do :meth:`restore` slab by slab, so that the maps never exist at full size.
+
+        Yields
+        ------
+        tuple[slice, NDArray]
+            Which slices of the original grid, in order and without a gap, and their maps ``(K, slices, Y, X)``, float32.
+
+        Raises
+        ------
+        ValueError
+            If the maps do not have the size that the geometry tells.
+        """
+        if maps.shape[1:] != geometry.shape:
+            message = f"maps of shape {maps.shape} do not lie on the prepared grid of shape {geometry.shape}; expected (K, z, y, x)"
+            raise ValueError(message)
+        z, y, x = geometry.box
+        depth, height, width = geometry.original_shape
+        for start, stop in pairwise([*range(0, z.start, slab_slices), z.start]):
+            yield slice(start, stop), np.zeros((len(maps), stop - start, height, width), np.float32)
+        inside = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
+        for part, values in resampled_slabs(maps, inside, slab_slices=slab_slices):
+            slab = np.zeros((len(maps), values.shape[1], height, width), np.float32)
+            slab[:, :, y, x] = values
+            yield slice(z.start + part.start, z.start + part.stop), slab
+        for start, stop in pairwise([*range(z.stop, depth, slab_slices), depth]):
+            yield slice(start, stop), np.zeros((len(maps), stop - start, height, width), np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Pipeline:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        CrganError
+            If it was written by another version, or something is missing or wrong in it.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise fail(
+                "The description of the preprocessing cannot be used.",
+                where=".".join(str(part) for part in first["loc"]) or None,
+                expected="what this version of crgan writes",
+                got=f"{first['msg']} ({first['input']!r:.80})",
+                fix="use the version of crgan that wrote it, or prepare the data anew",
+            ) from error
+
+    def _check(self, image: NDArray[np.generic], spacing_mm: Sequence[float], label: NDArray[np.uint8] | None) -> None:
+        if image.ndim != 4 or len(image) != len(self.modalities) or 0 in image.shape:
+            raise fail(
+                "The image does not have the channels that preprocessing was fitted to.",
+                expected=f"an array (M, Z, Y, X) with M = {len(self.modalities)}: {', '.join(self.modalities)}",
+                got=f"an array of shape {image.shape}",
+                fix="give every modality, in this order, on one grid",
+            )
+        if label is not None and label.shape != image.shape[1:]:
+            raise fail("Image and label have different shapes.", expected=str(image.shape[1:]), got=str(label.shape))
+        if len(spacing_mm) != 3 or not all(np.isfinite(length) and length > 0 for length in spacing_mm):
+            raise fail(
+                "The voxel spacing is not usable.", expected="three positive lengths (z, y, x) in millimetres", got=str(tuple(spacing_mm))
+            )
+        # A sum is finite only if every voxel is, and needs no copy of the image.
+        broken = [name for name, channel in zip(self.modalities, image, strict=True) if not np.isfinite(channel.sum(dtype=np.float64))]
+        if broken:
+            raise fail(
+                "The image has NaN or infinite voxels.",
+                expected="finite numbers",
+                got=f"NaN or infinity in {', '.join(broken)}",
+                fix="replace such voxels by the background value",
+            )
+
+    def _normalise(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Normalise each channel as its kind wants it: ``(M, Z, Y, X)`` in and out."""
+        result = np.empty(image.shape, np.float32)
+        own = [channel for channel, statistics in enumerate(self.intensities) if statistics is None]
+        if own:
+            result[own] = normalise_patient(image[own], foreground[own], pooled=self.settings.normalisation == "pooled")
+        for channel, statistics in enumerate(self.intensities):
+            if statistics is not None:
+                result[channel] = normalise_ct(image[channel], statistics)
+        return result
+
+
+def _target_spacing(cases: Sequence[Case], settings: PreprocessingSettings) -> Spacing | None:
+    if settings.spacing_mm == "native":
+        return None
+    return fit_spacing(cases) if settings.spacing_mm == "common" else settings.spacing_mm

@@ -1,0 +1,216 @@
+"""The store of prepared cases: made once, kept on disk, shared by every run that asks for the same thing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crgan.cases.case import Case, Dataset
+from crgan.cases.reading import read_case
+from crgan.errors import CrganError, fail
+from crgan.files import write_json
+from crgan.preprocessing.contents import content_key
+from crgan.preprocessing.label_facts import CodeFacts, take_facts
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.preprocessing.stored import (
+    COORDINATES,
+    DESCRIPTION,
+    IMAGE,
+    LABEL,
+    STORE_VERSION,
+    StoredCase,
+    describe,
+    forget_mapped,
+    open_stored,
+)
+from crgan.progress import Progress, Silent
+
+# Of a folder under construction; what a killed run left is taken away after a day.
+_UNFINISHED = ".part"
+_ABANDONED_SECONDS = 24 * 3600.0
+# float16 keeps 11 binary digits of everything below 65,504.
+_FLOAT16_LIMIT = 60_000.0
+
+
+def prepare(
+    cases: Sequence[Case], dataset: Dataset, pipeline: Pipeline, *, cache: Path, workers: int, progress: Progress | None = None
+) -> tuple[StoredCase, ...]:
+    """Prepare cases, or find them prepared already.
+
+    Each case has a folder in the cache, named by the content of its files and everything else its arrays depend
+    on. It is written under another name and renamed when complete: an interrupted run leaves nothing half-made,
+    two runs may share a cache and even prepare the same case at once, and a damaged folder is made again.
+
+    Parameters
+    ----------
+    cases
+        The cases wanted; those without a label are prepared without one.
+    dataset
+        The data set they belong to: its modalities and label scheme.
+    pipeline
+        Fitted preprocessing.
+    cache
+        Folder of the store; made if absent.
+    workers
+        Cases prepared at once, in threads: almost all of the work is done outside Python's lock, so that threads
+        are as fast as processes here, start at once and can neither die alone nor need a main guard in the
+        user's script. Each takes some five times the memory of a case's float32 image.
+    progress
+        Follows the cases.
+
+    Returns
+    -------
+    tuple[StoredCase, ...]
+        In the order of ``cases``; empty if there are none.
+
+    Raises
+    ------
+    CrganError
+        If a file cannot be read or does not fit the pipeline, the cache cannot be written to, the disk is full or
+        memory runs out.
+    """
+    description = {
+        "store": STORE_VERSION,
+        "pipeline": pipeline.to_json(),
+        "labels": None if dataset.labels is None else dataset.labels.to_json(),
+    }
+
+    def one(case: Case) -> StoredCase:
+        key = content_key(case, description)
+        found = open_stored(cache / key, case_id=case.case_id, patient_id=case.patient_id)
+        return found or _make(case, dataset, pipeline, folder=cache / key)
+
+    _make_cache(cache)
+    with (progress or Silent()).task("Preparing cases", len(cases)) as task, ThreadPoolExecutor(max(1, workers)) as pool:
+        futures = [pool.submit(one, case) for case in cases]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                task.advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(future.result() for future in futures)
+
+
+def _make(case: Case, dataset: Dataset, pipeline: Pipeline, *, folder: Path) -> StoredCase:
+    """Prepare one case under a temporary name, then give the folder its name."""
+    part = folder.with_name(f".{folder.name[:16]}.{secrets.token_hex(8)}{_UNFINISHED}")
+    try:
+        _write(case, dataset, pipeline, part=part, seed=int(folder.name, 16))
+        _publish(part, folder)
+    except MemoryError as error:
+        raise fail(
+            "Memory ran out while a case was being prepared.",
+            where=f"case {case.case_id}",
+            fix="use fewer workers, or a coarser spacing",
+        ) from error
+    except OSError as error:
+        raise fail(
+            "A prepared case could not be written.",
+            where=folder,
+            got=error.strerror or str(error),
+            fix="check that the folder may be written to and that the disk has room, then run the command again",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    forget_mapped()
+    made = open_stored(folder, case_id=case.case_id, patient_id=case.patient_id)
+    if made is None:
+        raise fail(
+            "A prepared case was damaged as soon as it was written.",
+            where=folder,
+            fix="check the disk, and that no other program changes the cache, then run the command again",
+        )
+    return made
+
+
+def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed: int) -> None:
+    """Write arrays and description of one case into a new folder, the description last."""
+    read = read_case(case, dataset)
+    try:
+        prepared = pipeline.apply(read.image, read.spacing_mm, label=read.label)
+    except CrganError as error:
+        raise CrganError([replace(problem, where=problem.where or f"case {case.case_id}") for problem in error.problems]) from error
+    part.mkdir(parents=True)
+    codes: tuple[CodeFacts, ...] | None = None
+    _save(part / IMAGE, _compact(prepared.image))
+    if prepared.label is not None and dataset.labels is not None:
+        codes, coordinates = take_facts(prepared.label, len(dataset.labels.values), seed=seed)
+        _save(part / LABEL, prepared.label)
+        _save(part / COORDINATES, coordinates)
+    stored = StoredCase(
+        case_id=case.case_id,
+        patient_id=case.patient_id,
+        folder=part,
+        geometry=prepared.geometry,
+        source=read.geometry,
+        codes=codes,
+        modalities=pipeline.modalities,
+    )
+    write_json(part / DESCRIPTION, describe(stored))
+
+
+def _publish(part: Path, folder: Path) -> None:
+    """Rename a complete folder, unless another run was quicker; what is damaged there makes way."""
+    attempts = 3
+    for attempt in range(1, attempts + 1):
+        if open_stored(folder, case_id="", patient_id="") is not None:
+            return
+        aside = part.with_name(f".{secrets.token_hex(8)}{_UNFINISHED}")
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(aside)
+            if aside.is_dir():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                aside.unlink()
+        try:
+            part.rename(folder)
+        except OSError:
+            # Another run may have put its folder there in between: look again.
+            if attempt == attempts:
+                raise
+        else:
+            return
+
+
+def _make_cache(cache: Path) -> None:
+    """Make the folder of the store, and take away what killed runs left unfinished long ago."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        for path in cache.glob(f".*{_UNFINISHED}"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+    except OSError as error:
+        raise fail(
+            "The cache for prepared cases cannot be used.",
+            where=cache,
+            expected="a folder that may be written to",
+            got=error.strerror or str(error),
+            fix="choose another folder for the cache",
+        ) from error
+
+
+def _compact(image: NDArray[np.float32]) -> NDArray[np.float16 | np.float32]:
+    """Halve the image's size unless a voxel is too large for it."""
+    largest = max(float(image.max()), -float(image.min()))
+    return image.astype(np.float16) if largest <= _FLOAT16_LIMIT else image
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    """Write an array so that it is on the disk before its folder gets its name."""
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,107 @@
+"""What is learnt from the training cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.io
+
+from crgan.cases.case import Case, Dataset
+from crgan.errors import CrganError
+from crgan.preprocessing.fitting import common_spacing
+from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+
+MakeDataset = Callable[..., Dataset]
+WriteNifti = Callable[[Path, np.ndarray, tuple[float, float, float]], Path]
+
+
+@pytest.mark.parametrize(
+    ("spacings", "expected"),
+    [
+        ([(1, 1, 1)], (1, 1, 1)),
+        ([(10, 1.5, 1.4), (8, 1.5, 1.4), (9, 1.2, 1.8)], (9, 1.5, 1.4)),  # thick slices: the median of each axis
+        ([(2, 1, 1)], (1, 1, 1)),  # three planes: cubes
+        ([(3, 1, 1)], (1, 1, 1)),
+        ([(3.01, 1, 1)], (3.01, 1, 1)),
+        ([(1, 1, 1.0005)], (1, 1, 1.0005)),  # the same within 0.1 %
+        ([(1, 1, 1), (2, 2, 2), (9, 9, 9)], (2, 2, 2)),
+    ],
+)
+def test_common_spacing(spacings: list[tuple[float, float, float]], expected: tuple[float, float, float]) -> None:
+    assert common_spacing(spacings) == expected
+
+
+def test_takes_the_median_of_the_given_cases_alone(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(4, spacings=((10, 1, 1), (10, 1, 2), (10, 2, 2), (50, 9, 9)))
+    fitted = Pipeline.fit(dataset.cases[:3], dataset)
+    assert fitted.spacing_mm == (10, 1, 2)
+    assert fitted.modalities == ("T1", "FLAIR")
+    assert fitted.kinds == ("mr", "mr")
+    assert fitted.intensities == (None, None)
+
+
+def test_equal_spacings_are_not_resampled(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(3, spacings=((1, 1, 1), (1.0004, 1, 1), (1, 1, 0.9996)))
+    fitted = Pipeline.fit(dataset.cases, dataset)
+    image = np.random.default_rng(0).random((2, 700, 8, 8))  # long enough for 0.04 % to matter
+    for spacing in ((1, 1, 1), (1.0004, 1, 1), (1, 1, 0.9996)):
+        assert fitted.apply(image, spacing).image.shape == image.shape
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("native", None), ((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))])
+def test_spacing_as_wished(make_dataset: MakeDataset, wanted: str, expected: tuple[float, float, float] | None) -> None:
+    dataset = make_dataset(1)
+    assert Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(spacing_mm=wanted)).spacing_mm == expected
+
+
+def test_pixels_of_2d_images_are_kept(tmp_path: Path) -> None:
+    skimage.io.imsave(tmp_path / "a.png", np.zeros((20, 30), np.uint8), check_contrast=False)
+    case = Case(case_id="a", patient_id="a", images=(tmp_path / "a.png",))
+    dataset = Dataset(root=tmp_path, layout="test", cases=(case,), modalities=("grey",), labels=None)
+    assert Pipeline.fit(dataset.cases, dataset).spacing_mm is None
+
+
+def test_ct_is_fitted_within_the_labels(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(2, modalities=("CT",))
+    (statistics,) = Pipeline.fit(dataset.cases, dataset).intensities
+    assert statistics is not None
+    assert 90 < statistics.mean < 110  # the noise around 100, without the background of -1
+    assert 50 > statistics.low > 0
+
+
+def test_ct_without_labels_is_fitted_to_the_body(make_dataset: MakeDataset, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1, modalities=("CT",), labelled=False)
+    image = np.full((12, 16, 20), -1000, np.float32)
+    image[2:9, 2:9, 2:9] = np.random.default_rng(0).normal(40, 10, (7, 7, 7))
+    write_nifti(dataset.cases[0].images[0], image, (1, 1, 1))
+    (statistics,) = Pipeline.fit(dataset.cases, dataset).intensities
+    assert statistics is not None
+    assert statistics.mean == pytest.approx(40, abs=2)
+
+
+def test_ct_of_nothing_but_air_is_refused(make_dataset: MakeDataset, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1, modalities=("CT",), labelled=False)
+    write_nifti(dataset.cases[0].images[0], np.full((12, 16, 20), -1000, np.float32), (1, 1, 1))
+    with pytest.raises(CrganError, match="nothing but air"):
+        Pipeline.fit(dataset.cases, dataset)
+
+
+def test_the_kind_can_be_set(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(1, modalities=("CT",))
+    fitted = Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(kind="mr"))
+    assert fitted.kinds == ("mr",)
+    assert fitted.intensities == (None,)
+
+
+def test_the_same_cases_give_the_same_fit(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(2, modalities=("CT",), shape=(40, 60, 60), labelled=False)
+    assert Pipeline.fit(dataset.cases, dataset) == Pipeline.fit(dataset.cases, dataset)
+
+
+def test_no_case_is_told(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(1)
+    with pytest.raises(CrganError, match="at least one training case"):
+        Pipeline.fit([], dataset)

@@ -1,0 +1,288 @@
+"""The store: what it keeps, what it makes again, and that interruption leaves nothing half-made."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crgan.cases.case import Dataset
+from crgan.cases.labels import LabelScheme
+from crgan.errors import CrganError
+from crgan.preprocessing import store
+from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+from crgan.preprocessing.store import prepare
+from crgan.preprocessing.stored import StoredCase
+
+MakeDataset = Callable[..., Dataset]
+WriteNifti = Callable[[Path, np.ndarray, tuple[float, float, float]], Path]
+
+
+class Counted:
+    """Progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+
+    @contextmanager
+    def task(self, _name: str, total: int) -> Iterator[Counted]:
+        self.total = total
+        yield self
+
+    def advance(self, n: int = 1, **_figures: float) -> None:
+        self.done += n
+
+    def note(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "prepared"
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the cases that were really prepared, in order."""
+    ids: list[str] = []
+    write = store._write
+
+    def counting(case: Any, *args: Any, **kwargs: Any) -> None:
+        ids.append(case.case_id)
+        write(case, *args, **kwargs)
+
+    monkeypatch.setattr(store, "_write", counting)
+    return ids
+
+
+def run(dataset: Dataset, cache: Path, *, workers: int = 2, **settings: Any) -> tuple[StoredCase, ...]:
+    pipeline = Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(**settings))
+    return prepare(dataset.cases, dataset, pipeline, cache=cache, workers=workers)
+
+
+def test_keeps_what_the_pipeline_gives(make_dataset: MakeDataset, cache: Path) -> None:
+    dataset = make_dataset(3)
+    stored = run(dataset, cache)
+    assert [case.case_id for case in stored] == [case.patient_id for case in stored] == ["p0", "p1", "p2"]
+    for number, case in enumerate(stored):
+        assert case.shape == (10, 12, 14)
+        assert case.spacing_mm == (1, 1, 1)
+        assert case.modalities == ("T1", "FLAIR")
+        assert case.image.shape == (2, 10, 12, 14)
+        assert case.image.dtype == np.float16
+        assert isinstance(case.image, np.memmap)
+        assert case.image[:, 2:8, 2:10, 2:12].astype(np.float32).mean() == pytest.approx(0, abs=1e-3)
+        assert case.label is not None
+        assert case.label.dtype == np.uint8
+        expected = np.zeros((10, 12, 14), np.uint8)
+        expected[3:7, 4:8, 4:9] = 1
+        expected[4:6, 5:7, 5 : 7 + number % 2] = 2  # value 4 is code 2
+        np.testing.assert_array_equal(case.label, expected)
+        assert case.voxels(1) == (expected == 1).sum()
+        assert case.voxels(2) == (expected == 2).sum()
+        for code in (1, 2):
+            np.testing.assert_array_equal(case.coordinates(code), np.argwhere(expected == code))
+        assert case.codes is not None
+        assert case.codes[1].box == ((4, 6), (5, 7), (5, 7 + number % 2))
+        assert case.source.shape == (20, 16, 12)
+        np.testing.assert_array_equal(case.source.affine, np.eye(4))
+        restored = Pipeline.restore(case.image, case.geometry)
+        assert restored.shape == (2, 12, 16, 20)
+
+
+def test_arrays_cannot_be_written_to(make_dataset: MakeDataset, cache: Path) -> None:
+    (case,) = run(make_dataset(1), cache)
+    with pytest.raises(ValueError, match="read-only"):
+        case.image[0, 0, 0, 0] = 1
+
+
+def test_cases_without_a_label(make_dataset: MakeDataset, cache: Path) -> None:
+    (case,) = run(make_dataset(1, labelled=False), cache)
+    assert case.label is None
+    assert case.codes is None
+    assert case.voxels(1) == 0
+    assert case.coordinates(1).shape == (0, 3)
+
+
+def test_a_second_time_nothing_is_made(make_dataset: MakeDataset, cache: Path, made: list[str]) -> None:
+    dataset = make_dataset(3)
+    first = run(dataset, cache)
+    assert sorted(made) == ["p0", "p1", "p2"]
+    second = run(dataset, cache)
+    assert len(made) == 3
+    assert [case.folder for case in first] == [case.folder for case in second]
+    assert [case.codes for case in first] == [case.codes for case in second]
+    assert [case.geometry for case in first] == [case.geometry for case in second]
+
+
+def test_only_what_changed_is_made_again(make_dataset: MakeDataset, cache: Path, made: list[str], write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(3)
+    run(dataset, cache)
+    made.clear()
+    write_nifti(dataset.cases[1].images[0], np.random.default_rng(9).random((12, 16, 20)).astype(np.float32), (1, 1, 1))
+    run(dataset, cache)
+    assert made == ["p1"]
+
+
+@pytest.mark.parametrize("what", ["settings", "labels"])
+def test_other_settings_or_labels_are_another_preparation(make_dataset: MakeDataset, cache: Path, made: list[str], what: str) -> None:
+    dataset = make_dataset(1)
+    (before,) = run(dataset, cache)
+    if what == "settings":
+        (after,) = run(dataset, cache, crop_to_foreground=False)
+    else:
+        (after,) = run(replace(dataset, labels=LabelScheme(classes={4: "enhancing"})), cache)
+    assert len(made) == 2
+    assert before.folder != after.folder
+    assert before.folder.is_dir()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_same_bytes_whatever_the_number_of_workers(make_dataset: MakeDataset, cache: Path, workers: int) -> None:
+    dataset = make_dataset(3)
+    for one, other in zip(run(dataset, cache, workers=2), run(dataset, cache / "again", workers=workers), strict=True):
+        for name in ("image.npy", "label.npy", "coordinates.npy", "case.json"):
+            assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "image.npy").write_bytes(b"short"),
+        lambda folder: (folder / "label.npy").unlink(),
+        lambda folder: (folder / "coordinates.npy").unlink(),
+        lambda folder: (folder / "case.json").unlink(),
+        lambda folder: (folder / "case.json").write_text("{"),
+        lambda folder: (folder / "case.json").write_text("[]"),
+        lambda folder: (folder / "case.json").write_text(json.dumps({"version": 0})),
+        lambda folder: (folder / "case.json").write_text(json.dumps({"version": 1, "bytes": {}})),
+        lambda folder: (shutil.rmtree(folder), folder.write_text("a file")),
+    ],
+)
+def test_a_damaged_case_is_made_again(make_dataset: MakeDataset, cache: Path, made: list[str], damage: Callable[[Path], object]) -> None:
+    dataset = make_dataset(2)
+    first = run(dataset, cache)
+    expected = np.array(first[1].image)
+    made.clear()
+    damage(first[1].folder)
+    second = run(dataset, cache)
+    assert made == ["p1"]
+    np.testing.assert_array_equal(second[1].image, expected)
+    assert sorted(path.name for path in cache.iterdir()) == sorted(case.folder.name for case in first)
+
+
+def test_large_values_are_kept_in_single_precision(make_dataset: MakeDataset, cache: Path, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1, modalities=("T1",))
+    image = np.zeros((300, 200, 200), np.float32)
+    image[0, 0, 0] = 1  # an image of one bright voxel: it is 3,464 standard deviations away
+    write_nifti(dataset.cases[0].images[0], image, (1, 1, 1))
+    dataset = replace(dataset, cases=(replace(dataset.cases[0], label=None),))
+    (case,) = run(dataset, cache, crop_to_foreground=False)
+    assert case.image.dtype == np.float16
+    assert store._compact(np.array([7e4], np.float32)).dtype == np.float32
+    assert store._compact(np.array([-7e4], np.float32)).dtype == np.float32
+    assert store._compact(np.array([5e4], np.float32)).dtype == np.float16
+
+
+@pytest.mark.parametrize("moment", ["image", "label", "coordinates", "description", "rename"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), OSError(28, "No space left on device"), MemoryError()])
+def test_interruption_leaves_nothing_half_made(
+    make_dataset: MakeDataset, cache: Path, monkeypatch: pytest.MonkeyPatch, moment: str, interruption: BaseException
+) -> None:
+    dataset = make_dataset(1)
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise interruption
+
+    with monkeypatch.context() as patch:
+        if moment in ("image", "label", "coordinates"):
+            save = store._save
+            patch.setattr(store, "_save", lambda path, array: broken() if path.stem == moment else save(path, array))
+        else:
+            patch.setattr(store, {"description": "write_json", "rename": "_publish"}[moment], broken)
+        expected = KeyboardInterrupt if isinstance(interruption, KeyboardInterrupt) else CrganError
+        with pytest.raises(expected) as caught:
+            run(dataset, cache)
+        if isinstance(interruption, OSError):
+            assert "No space left on device" in str(caught.value)
+        if isinstance(interruption, MemoryError):
+            assert "fewer workers" in str(caught.value)
+    assert list(cache.iterdir()) == []
+    assert run(dataset, cache)[0].label is not None
+
+
+def test_a_broken_image_stops_the_work_with_its_name(make_dataset: MakeDataset, cache: Path, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(3)
+    pipeline = Pipeline.fit(dataset.cases, dataset)
+    image = np.zeros((12, 16, 20), np.float32)
+    image[1, 2, 3] = np.nan
+    path = write_nifti(dataset.cases[1].images[0], image, (1, 1, 1))
+    with pytest.raises(CrganError, match="NaN") as caught:
+        prepare(dataset.cases, dataset, pipeline, cache=cache, workers=2)
+    assert path.parent.name in str(caught.value)
+
+
+def test_two_runs_may_prepare_the_same_cases_at_once(make_dataset: MakeDataset, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make_dataset(2)
+    both = threading.Barrier(2)
+    publish = store._publish
+
+    def together(part: Path, folder: Path) -> None:
+        both.wait(timeout=30)
+        publish(part, folder)
+
+    monkeypatch.setattr(store, "_publish", together)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run(dataset, cache, workers=1), range(2))
+    assert [case.folder for case in first] == [case.folder for case in second]
+    assert sorted(path.name for path in cache.iterdir()) == sorted(case.folder.name for case in first)
+    np.testing.assert_array_equal(first[0].image, second[0].image)
+
+
+def test_what_killed_runs_left_is_taken_away_after_a_day(make_dataset: MakeDataset, cache: Path) -> None:
+    old, fresh = cache / ".old.part", cache / ".fresh.part"
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+        (folder / "image.npy").write_bytes(b"half")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    run(make_dataset(1), cache)
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_a_cache_that_cannot_be_made_is_told(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CrganError, match="cache"):
+        run(make_dataset(1), tmp_path / "file" / "cache")
+
+
+def test_progress_counts_every_case(make_dataset: MakeDataset, cache: Path) -> None:
+    dataset = make_dataset(3)
+    progress = Counted()
+    prepare(dataset.cases, dataset, Pipeline.fit(dataset.cases, dataset), cache=cache, workers=2, progress=progress)
+    assert (progress.done, progress.total) == (3, 3)
+
+
+def test_no_cases_give_nothing(make_dataset: MakeDataset, cache: Path) -> None:
+    dataset = make_dataset(1)
+    assert prepare((), dataset, Pipeline.fit(dataset.cases, dataset), cache=cache, workers=2) == ()
+
+
+def test_a_stored_case_is_cheap_to_send_to_another_process(make_dataset: MakeDataset, cache: Path) -> None:
+    (case,) = run(make_dataset(1), cache)
+    image = np.array(case.image)
+    sent = pickle.dumps(case)
+    assert len(sent) < 3000
+    np.testing.assert_array_equal(pickle.loads(sent).image, image)  # noqa: S301 - made above
