@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crgan import __version__
+from crgan.cases.case import Dataset
 from crgan.cli import app
 from crgan.errors import Problem, fail
 
@@ -131,8 +132,9 @@ class TestTrain:
     def test_options_become_settings(self, crgan, calls, load_config) -> None:
         train = calls("crgan.training.run.train", Path("RUN"))
         result = crgan(
-            *("train", "DATA", "--out", "RUN", "--recipe", "paper", "--system", "rnn-unet", "--steps", 7, "--seed", 3, "--split", "S.json"),
-            *("--fold", 0, "--device", "cpu", "--precision", "32-true", "--threads", 2, "--layout", "msd", "--pattern", "P", "--group", "G"),
+            *("train", "DATA", "--out", "RUN", "--recipe", "paper", "--system", "rnn-unet", "--steps", 7, "--seed", 3),
+            *("--split", "S.json", "--fold", 0),
+            *("--device", "cpu", "--precision", "32-true", "--threads", 2, "--layout", "msd", "--pattern", "P", "--group", "G"),
             *("--set", "depth=3", "--set", "planes=axial"),
         )
         assert result.exit_code == 0, result.output
@@ -161,7 +163,8 @@ class TestTrain:
     def test_what_is_not_given_is_left_to_the_recipe(self, crgan, calls, load_config) -> None:
         train = calls("crgan.training.run.train", Path("RUN"))
         assert crgan("train", "DATA", "--out", "RUN", "--init", "OLD", "--overwrite").exit_code == 0
-        assert {name: value for name, value in load_config.kwargs.items() if value is not None} == {"recipe": "default", "overrides": ()}
+        given = {name: value for name, value in load_config.kwargs.items() if value is not None}
+        assert given == {"recipe": "default", "overrides": ()}
         assert (train.kwargs["init"], train.kwargs["overwrite"], train.kwargs["resume"]) == (Path("OLD"), True, False)
 
     @pytest.mark.parametrize("pair", [["--minutes", "1", "--steps", "2"], ["--resume", "--overwrite"]])
@@ -215,7 +218,8 @@ class TestPredict:
         predict = calls("crgan.inference.predict.predict", [])
         opened = calls("crgan.cases.layouts.open_dataset", "the data set")
         split = calls("crgan.cases.splits.read_split", SimpleNamespace(train=("a", "b"), test=("c",)))
-        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", "--split", "S.json", "--part", part, "--fold", 1, "--layout", "msd").exit_code == 0
+        chosen = ("--split", "S.json", "--part", part, "--fold", 1, "--layout", "msd")
+        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", *chosen).exit_code == 0
         assert predict.kwargs["cases"] == ids
         assert (split.args, split.kwargs) == ((Path("S.json"), "the data set"), {"fold": 1})
         assert opened.kwargs["layout"] == "msd"
@@ -225,11 +229,11 @@ class TestPredict:
         assert result.exit_code == 2
         assert "--cases" in result.stderr
 
-    @pytest.mark.parametrize("option", [["--fn-threshold", "1.5"], ["--fp-threshold", "-0.1"], ["--part", "validation"], ["--threads", "0"]])
+    @pytest.mark.parametrize("option", ["--fn-threshold=1.5", "--fp-threshold=-0.1", "--part=validation", "--threads=0"])
     def test_values_out_of_range_are_refused(self, crgan, option) -> None:
-        result = crgan("predict", "RUN", "IMAGES", "--out", "MASKS", *option)
+        result = crgan("predict", "RUN", "IMAGES", "--out", "MASKS", option)
         assert result.exit_code == 2
-        assert option[0] in result.output
+        assert option.split("=")[0] in result.output
 
 
 def test_phantom_brain_writes_patients(crgan, tmp_path: Path) -> None:
@@ -256,7 +260,7 @@ def test_demo_prints_its_table_and_where_the_report_is(crgan, calls) -> None:
 def test_warnings_alone_do_not_stop(crgan, calls) -> None:
     problems = [Problem(what="The image is constant.", severity="warning")]
     calls("crgan.cases.integrity.check_cases", ([], problems))
-    calls("crgan.cases.layouts.open_dataset", SimpleNamespace(root=Path("DATA"), layout="msd", cases=(), labelled=(), modalities=("ct",), labels=None))
+    calls("crgan.cases.layouts.open_dataset", Dataset(root=Path("DATA"), layout="msd", cases=(), modalities=("ct",), labels=None))
     result = crgan("check", "DATA")
     assert result.exit_code == 0
     assert "warning: The image is constant." in result.stdout

@@ -235,8 +235,9 @@ def evaluate(
 
     Prints a table; every figure is in the files.
     """
-    from crgan.console import terminal_progress
+    from crgan.console import print_table, terminal_progress
     from crgan.evaluation.evaluate import evaluate as evaluate_masks
+    from crgan.tables import SHOWN, score_rows
 
     console = _console()
     scores = evaluate_masks(
@@ -252,7 +253,7 @@ def evaluate(
         group=group,
         progress=terminal_progress(console),
     )
-    _print_scores(console, scores)
+    print_table(console, ["target", *SHOWN.values(), "n"], score_rows(scores.summary))
     console.print(f"Written to {out}", markup=False, soft_wrap=True)
 
 
@@ -260,14 +261,16 @@ def evaluate(
 def phantom_brain(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of patients.")] = 20,
-    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels upwards, to the front, to the right.")] = (155, 240, 240),
+    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels up, to the front, to the right.")] = (155, 240, 240),
     seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
 ) -> None:
     """Make brains with four MR modalities, a bias field, noise, and nested lesions of very different sizes."""
     from crgan.cases.phantom import write_brains
+    from crgan.console import terminal_progress
 
-    files = write_brains(out, count=count, shape=shape, seed=seed)
-    typer.echo(f"{count} patients, {len(files)} files written to {out}")
+    console = _console()
+    write_brains(out, count=count, shape=shape, seed=seed, progress=terminal_progress(console))
+    console.print(f"{count} patients written to {out}", markup=False, soft_wrap=True)
 
 
 @app.command()
