@@ -237,7 +237,7 @@ def evaluate(
     """
     from crgan.console import print_table, terminal_progress
     from crgan.evaluation.evaluate import evaluate as evaluate_masks
-    from crgan.tables import SHOWN, score_rows
+    from crgan.evaluation.tables import SHOWN, score_rows
 
     console = _console()
     scores = evaluate_masks(

@@ -20,9 +20,9 @@ from crgan.cases.layouts import open_dataset
 from crgan.cases.phantom import write_brains
 from crgan.config import load_config
 from crgan.errors import CrganError, fail
+from crgan.evaluation.tables import SHOWN, mean_with_interval
 from crgan.files import write_json
 from crgan.progress import Progress, Silent
-from crgan.tables import SHOWN, mean_with_interval
 
 if TYPE_CHECKING:
     from crgan.evaluation.scores import Scores

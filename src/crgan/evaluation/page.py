@@ -6,9 +6,9 @@ from pathlib import Path
 
 from crgan.evaluation.metrics import Empty, Metrics
 from crgan.evaluation.scores import Scores
+from crgan.evaluation.tables import mean_with_interval, number
 from crgan.report.html import Figure, Table, write_report
 from crgan.report.plots import draw_spread
-from crgan.tables import mean_with_interval, number
 
 MEANS = {"dice": "Dice", "fnr": "FNR", "precision": "precision", "fpr": "FPR", "hd95_mm": "HD95 mm", "assd_mm": "ASSD mm"}
 PER_CASE = {

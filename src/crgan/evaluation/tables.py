@@ -1,12 +1,10 @@
-"""A data set and its scores as rows of text."""
+"""Scores as rows of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-if TYPE_CHECKING:
-    from crgan.evaluation.statistics import Mean
+from crgan.evaluation.statistics import Mean
 
 SHOWN = {"dice": "Dice", "fnr": "FNR", "fpr": "FPR", "hd95_mm": "HD95 mm"}
 """The metrics a table of scores shows, and under which headings; all others are in the files."""
@@ -26,15 +24,6 @@ def mean_with_interval(mean: Mean) -> str:
     if mean.ci_low is None or mean.ci_high is None:
         return number(mean.mean)
     return f"{number(mean.mean)} [{number(mean.ci_low)}, {number(mean.ci_high)}]"
-
-
-def spread(values: Iterable[float | None]) -> str:
-    """From the smallest to the largest value, ``0.012 – 0.051``; one value if they are all the same, ``–`` for none."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return "–"
-    low, high = number(known[0]), number(known[-1])
-    return low if low == high else f"{low} – {high}"
 
 
 def score_rows(summary: Mapping[str, Mapping[str, Mean]], *, metrics: Sequence[str] = tuple(SHOWN)) -> list[list[str]]:

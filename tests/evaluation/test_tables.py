@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crgan.evaluation.statistics import Mean
-from crgan.tables import mean_with_interval, number, score_rows, spread
+from crgan.evaluation.tables import mean_with_interval, number, score_rows
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,6 @@ def test_numbers(value: float | None, text: str) -> None:
 )
 def test_means(mean: Mean, text: str) -> None:
     assert mean_with_interval(mean) == text
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([], "–"), ([None], "–"), ([0.5, None, 0.5], "0.500"), ([0.5, 0.25, 0.75], "0.250 – 0.750"), ([0.50001, 0.5], "0.500")],
-)
-def test_spreads(values: list[float | None], text: str) -> None:
-    assert spread(values) == text
 
 
 def test_scores_have_a_row_per_region() -> None:
