@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.case import Case, Dataset
-from crgan.cases.reading import read_case
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
 from crgan.preprocessing.contents import content_key
@@ -33,6 +32,7 @@ from crgan.preprocessing.stored import (
     forget_mapped,
     open_stored,
 )
+from crgan.preprocessing.working import read_working
 from crgan.progress import Progress, Silent
 
 # Of a folder under construction; what a killed run left is taken away after a day.
@@ -137,9 +137,9 @@ def _make(case: Case, dataset: Dataset, pipeline: Pipeline, *, folder: Path) -> 
 
 def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed: int) -> None:
     """Write arrays and description of one case into a new folder, the description last."""
-    read = read_case(case, dataset)
+    working = read_working(case, dataset)
     try:
-        prepared = pipeline.apply(read.image, read.spacing_mm, label=read.label)
+        prepared = pipeline.apply(working.image, working.spacing_mm, label=working.label)
     except CrganError as error:
         raise CrganError([replace(problem, where=problem.where or f"case {case.case_id}") for problem in error.problems]) from error
     part.mkdir(parents=True)
@@ -154,7 +154,7 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
         patient_id=case.patient_id,
         folder=part,
         geometry=prepared.geometry,
-        source=read.geometry,
+        source=working.source,
         codes=codes,
         modalities=pipeline.modalities,
     )
