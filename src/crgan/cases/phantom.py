@@ -29,7 +29,7 @@ _CONTRAST: dict[str, tuple[tuple[float, float, float, float], tuple[float, float
     "t1": ((0.30, 0.70, 1.00, 0.75), (0.76, 0.55, 0.68)),
     "t1ce": ((0.30, 0.72, 1.00, 1.55), (0.76, 0.52, 1.60)),
     "t2": ((1.25, 0.66, 0.46, 0.35), (0.98, 1.12, 0.80)),
-    "flair": ((0.18, 0.74, 0.58, 0.45), (1.15, 0.82, 1.00)),
+    "flair": ((0.20, 0.78, 0.62, 0.45), (1.08, 0.66, 0.90)),
 }
 _NOISE = (0.018, 0.045)  # standard deviation of the scanner's noise, as a share of white matter in t1
 
@@ -128,23 +128,34 @@ def _scan(modality: str, anatomy: Anatomy, lesions: LesionMaps, grid: Grid, rng:
     """Scan a brain: tissue contrast, lesions, bias field, Rician noise, an arbitrary scale."""
     (fluid, grey, white, blood), parts = _CONTRAST[modality]
     healthy = fluid * anatomy.tissue[0] + grey * anatomy.tissue[1] + white * anatomy.tissue[2]
-    healthy *= 1 + np.float32(0.025) * smooth_noise(grid, 18, rng)
+    healthy *= 1 + np.float32(0.04) * smooth_noise(grid, 18, rng)
     healthy += (blood - healthy) * anatomy.vessels
     if modality in {"t2", "flair"}:
-        # The rim of bright white matter that many healthy ventricles have: no lesion.
-        caps = np.exp(-np.clip(anatomy.ventricle_mm, 0, None) / 2.0) * np.clip(0.5 + 0.8 * smooth_noise(grid, 40, rng), 0, 1)
-        healthy += np.float32(0.38 if modality == "flair" else 0.15) * caps * anatomy.tissue[2]
+        healthy += _bright_rims(anatomy, grid, rng) * np.float32(0.5 if modality == "flair" else 0.2)
+    if modality == "flair":
+        healthy += _flowing_fluid(anatomy, grid, rng)
     signal = healthy
-    mottle = 1 + np.float32(0.09) * smooth_noise(grid, 9, rng)
+    mottle = 1 + np.float32(0.13) * smooth_noise(grid, 9, rng)
     for strength, level in zip(lesions.strength, parts, strict=True):
         signal = signal + (np.float32(level) * mottle - signal) * strength
-    bias = np.exp(np.float32(0.10) * smooth_noise(grid, 150, rng))
+    bias = np.exp(np.float32(0.14) * smooth_noise(grid, 130, rng))
     sigma = np.float32(rng.uniform(*_NOISE))
     scale = np.float32(rng.uniform(350, 900))
     real = signal * bias + sigma * rng.standard_normal(grid.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(grid.shape, dtype=np.float32)
     image = np.clip(np.round(scale * np.hypot(real, imaginary)), 1, np.iinfo(np.int16).max)
     return np.where(anatomy.head, image, 0).astype(np.int16)
+
+
+def _bright_rims(anatomy: Anatomy, grid: Grid, rng: np.random.Generator) -> Field:
+    """Draw the bright rims and caps that healthy ventricles have in t2 and flair: no lesions, though they look like some."""
+    patchy = np.clip(0.4 + 0.9 * smooth_noise(grid, 36, rng), 0, 1)
+    return np.asarray(np.exp(-np.clip(anatomy.ventricle_mm, 0, None) / 2.5) * patchy * anatomy.tissue[2], np.float32)
+
+
+def _flowing_fluid(anatomy: Anatomy, grid: Grid, rng: np.random.Generator) -> Field:
+    """Draw fluid that moves too fast for flair to darken it: bright patches in sulci and ventricles, and again no lesions."""
+    return np.asarray(0.65 * np.clip(smooth_noise(grid, 22, rng) - 1.1, 0, 1) * anatomy.tissue[0], np.float32)
 
 
 def _spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:

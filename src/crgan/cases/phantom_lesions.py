@@ -112,7 +112,7 @@ def _draw(lesions: tuple[Lesion, ...], anatomy: Anatomy, grid: Grid) -> LesionMa
         box = _box(grid, lesion)
         local = grid.crop(box)
         depths = _depths_mm(lesion, local, anatomy.tissue[(slice(None), *box)], anatomy.ventricle_mm[box])
-        allowed = anatomy.head[box] & _largest_parts(depths[0] > 0)
+        allowed = anatomy.head[box] & ~_crumbs(depths[0] > 0)
         where = labels[box]
         here = strength[(slice(None), *box)]
         softness = min(1.6, 0.3 * lesion.radius_mm)
@@ -123,12 +123,12 @@ def _draw(lesions: tuple[Lesion, ...], anatomy: Anatomy, grid: Grid) -> LesionMa
     return LesionMaps(labels, strength)
 
 
-def _largest_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop the crumbs that barriers cut off a lesion: parts below a tenth of the largest one."""
+def _crumbs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find what barriers cut off a lesion: parts below a tenth of the largest one."""
     parts, _ = ndimage.label(mask)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return np.asarray((sizes >= 0.1 * sizes.max())[parts] & mask)
+    return np.asarray((sizes < 0.1 * sizes.max())[parts] & mask)
 
 
 def _box(grid: Grid, lesion: Lesion) -> tuple[slice, slice, slice]:

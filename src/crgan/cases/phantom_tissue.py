@@ -174,7 +174,14 @@ def draw_anatomy(grid: Grid, rng: np.random.Generator, *, mass_centre: tuple[flo
     plexus = 1.6 - np.sqrt((right - 24) ** 2 + 0.2 * (y + 34) ** 2 + (z - 9) ** 2)
     vessels = np.maximum(vessels, np.maximum(0.9 * step(sinus, 0.8) * (z > 20) * (y < 40), 0.5 * step(plexus, 0.8)))
     grooves = 1.6 * np.exp(-((sulci / 2) ** 2)) * (cerebrum > cerebellum)  # the hull sinks in a little over each sulcus
-    return Anatomy(head - grooves + 0.4 * smooth_noise(grid, 9, rng) > 0, tissue.astype(np.float32), ventricle, vessels.astype(np.float32))
+    hull = _without_holes(head - grooves + 0.4 * smooth_noise(grid, 9, rng) > 0)
+    return Anatomy(hull, tissue.astype(np.float32), ventricle, vessels.astype(np.float32))
+
+
+def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill what is not connected with the outside."""
+    parts, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return np.asarray(parts != parts[0, 0, 0])[1:-1, 1:-1, 1:-1]
 
 
 def _bent_positions(
