@@ -53,6 +53,18 @@ def test_notices_that_a_file_was_rewritten_at_the_same_size(case: Case) -> None:
     assert file_hash(path) != before
 
 
+@pytest.mark.parametrize(
+    ("name", "line"), [("image.mhd", "ElementDataFile = voxels.raw"), ("image.nhdr", "data file: voxels.raw"), ("image.mhd", "voxels.raw")]
+)
+def test_voxels_beside_a_detached_header_count(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / name).write_text(f"ObjectType = Image\n\n{line}\n")
+    (tmp_path / "voxels.raw").write_bytes(b"one")
+    case = Case(case_id="x", patient_id="x", images=(tmp_path / name,))
+    before = content_key(case, None)
+    (tmp_path / "voxels.raw").write_bytes(b"other")
+    assert content_key(case, None) != before
+
+
 def test_the_order_of_settings_does_not_matter(case: Case) -> None:
     assert content_key(case, {"a": 1, "b": 2}) == content_key(case, {"b": 2, "a": 1})
 

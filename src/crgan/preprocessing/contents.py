@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from crgan.cases.case import Case
 from crgan.errors import fail
+
+_DETACHED_HEADERS = (".mhd", ".nhdr")
 
 
 def content_key(case: Case, description: Any) -> str:
@@ -33,8 +36,8 @@ def content_key(case: Case, description: Any) -> str:
         If a file cannot be read.
     """
     parts = {
-        "images": [file_hash(path) for path in case.images],
-        "label": None if case.label is None else file_hash(case.label),
+        "images": [_hashes(path) for path in case.images],
+        "label": None if case.label is None else _hashes(case.label),
         "description": description,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
@@ -60,3 +63,17 @@ def _hash_of_state(path: Path, size: int, modified_ns: int) -> str:
     del size, modified_ns  # part of what is remembered
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hashes(path: Path) -> list[str]:
+    return [file_hash(part) for part in (path, *_voxel_files(path))]
+
+
+def _voxel_files(path: Path) -> list[Path]:
+    """Find the files beside a detached header (``.mhd``, ``.nhdr``) that it names as holding the voxels."""
+    if path.suffix.lower() not in _DETACHED_HEADERS:
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    # "ElementDataFile = a.raw", "data file: a.raw", or after "LIST" one name a line.
+    names = (re.split(r"[=:]", line)[-1].strip() for line in text.splitlines())
+    return [path.parent / name for name in names if name and (path.parent / name).is_file()]

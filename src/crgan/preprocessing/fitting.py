@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crgan.cases.canonical import to_canonical
+from crgan.cases.canonical import canonical_spacing
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import read_geometry
-from crgan.cases.volume import Geometry, Volume
+from crgan.cases.reading import read_case
 from crgan.errors import fail
 from crgan.preprocessing.prepared import Spacing, three_lengths
 from crgan.preprocessing.resample import SAME_SPACING
-from crgan.preprocessing.working import read_working
 from crgan.preprocessing.zscore import IntensityStatistics, Kind, fit_intensities
 
 # Up to this ratio of spacings a volume is seen from three planes, for which its voxels are made cubes.
@@ -57,7 +55,7 @@ def fit_spacing(cases: Sequence[Case]) -> Spacing | None:
     geometries = [read_geometry(case.images[0])[0] for case in cases]
     if all(geometry.dimensions == 2 for geometry in geometries):
         return None
-    return common_spacing([_canonical_spacing(geometry) for geometry in geometries])
+    return common_spacing([canonical_spacing(geometry) for geometry in geometries])
 
 
 def fit_ct(cases: Sequence[Case], dataset: Dataset, kinds: Sequence[Kind]) -> tuple[IntensityStatistics | None, ...]:
@@ -88,7 +86,7 @@ def fit_ct(cases: Sequence[Case], dataset: Dataset, kinds: Sequence[Kind]) -> tu
     if samples:
         chosen = np.unique(np.linspace(0, len(cases) - 1, min(len(cases), _CT_CASES)).round().astype(int))
         for case in (cases[int(index)] for index in chosen):
-            working = read_working(case, dataset)
+            working = read_case(case, dataset)
             generator = np.random.default_rng(list(case.case_id.encode()))
             for channel, drawn in samples.items():
                 voxels = _ct_voxels(working.image[channel], working.label)
@@ -108,9 +106,3 @@ def _ct_voxels(channel: NDArray[Any], label: NDArray[np.uint8] | None) -> NDArra
     if label is not None and label.any():
         return channel[label > 0]
     return channel[channel > _CT_BODY_HU]
-
-
-def _canonical_spacing(geometry: Geometry) -> Spacing:
-    """Turn a grid of a single voxel, since the spacing depends on nothing but the affine."""
-    voxel = Volume(np.zeros((1, 1, 1, 1), np.uint8), replace(geometry, shape=(1, 1, 1)))
-    return to_canonical(voxel)[1]

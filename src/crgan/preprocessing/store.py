@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.case import Case, Dataset
+from crgan.cases.reading import read_case
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
 from crgan.preprocessing.contents import content_key
@@ -32,7 +33,6 @@ from crgan.preprocessing.stored import (
     forget_mapped,
     open_stored,
 )
-from crgan.preprocessing.working import read_working
 from crgan.progress import Progress, Silent
 
 # Of a folder under construction; what a killed run left is taken away after a day.
@@ -137,7 +137,7 @@ def _make(case: Case, dataset: Dataset, pipeline: Pipeline, *, folder: Path) -> 
 
 def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed: int) -> None:
     """Write arrays and description of one case into a new folder, the description last."""
-    working = read_working(case, dataset)
+    working = read_case(case, dataset)
     try:
         prepared = pipeline.apply(working.image, working.spacing_mm, label=working.label)
     except CrganError as error:
@@ -154,7 +154,7 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
         patient_id=case.patient_id,
         folder=part,
         geometry=prepared.geometry,
-        source=working.source,
+        source=working.geometry,
         codes=codes,
         modalities=pipeline.modalities,
     )
