@@ -12,17 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crgan.cases.files import IMAGE_SUFFIXES, read_geometry, read_volume, split_suffix
+from crgan.cases.files import is_image, read_geometry, read_labels, split_suffix
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_labels
+from crgan.cases.schemes import declared_scheme
 from crgan.errors import CrganError, Problem, fail
 from crgan.evaluation.metrics import Empty, Metrics, measure
 from crgan.evaluation.page import write_page
 from crgan.evaluation.scores import Scores
-from crgan.files import read_json
 from crgan.progress import Progress, Silent
 
-SCHEME_FILE = "labels.json"
 OUTPUTS = ("scores.json", "scores.csv", "report.html")
 
 
@@ -89,9 +88,10 @@ def evaluate(
     masks, labels = Path(masks), Path(labels)
     if out is not None:
         _refuse_old_scores(Path(out), overwrite=overwrite)
+    mask_files = _mask_files(masks)
     label_files, label_scheme = open_labels(labels, layout=layout, pattern=pattern)
-    scheme = _read_scheme(masks, label_scheme)
-    pairs = _pair(_mask_files(masks), label_files, masks=masks, labels=labels, cases=cases)
+    scheme = _scheme(masks, label_scheme)
+    pairs = _pair(mask_files, label_files, masks=masks, labels=labels, cases=cases)
     _check_grids(pairs)
     patients = _patients(pairs, group)
     scores = Scores.of(_score_all(pairs, scheme, empty=empty, workers=workers, progress=progress or Silent()), patients=patients)
@@ -142,28 +142,17 @@ def _refuse_old_scores(out: Path, *, overwrite: bool) -> None:
         )
 
 
-def _read_scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
-    """The label scheme beside the masks, else the one the labels come with."""
-    path = masks / SCHEME_FILE
-    if not path.exists():
-        if label_scheme is None:
-            raise fail(
-                "Nothing says what the label values mean.",
-                where=masks,
-                expected=f"{SCHEME_FILE} beside the masks, as crgan predict writes it",
-                fix=f'write {path} with, for example, {{"classes": {{"1": "lesion"}}}}',
-            )
-        return label_scheme
-    try:
-        return LabelScheme.from_json(read_json(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
+    """Take the label scheme beside the masks, else the one that the labels come with."""
+    scheme = declared_scheme(masks) or label_scheme
+    if scheme is None:
         raise fail(
-            "The file does not say what the label values mean.",
-            where=path,
-            expected='{"classes": {"1": "name", …}, "regions": {"name": [1, …], …}}',
-            got=f"{type(error).__name__}: {error}",
-            fix="restore the file that crgan predict wrote",
-        ) from error
+            "Nothing says what the label values mean.",
+            where=masks,
+            expected="labels.json beside the masks, as crgan predict writes it",
+            fix='write it, for example {"classes": {"1": "lesion"}}',
+        )
+    return scheme
 
 
 def _mask_files(masks: Path) -> dict[str, Path]:
@@ -172,7 +161,7 @@ def _mask_files(masks: Path) -> dict[str, Path]:
         raise fail("The folder of masks does not exist.", where=masks, fix="give the folder that crgan predict wrote to")
     files: dict[str, Path] = {}
     for path in sorted(masks.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(tuple(IMAGE_SUFFIXES)):
+        if path.is_file() and is_image(path):
             case_id, _ = split_suffix(path)
             if case_id in files:
                 raise fail(
@@ -300,7 +289,7 @@ def _score_all(
 def _score_pair(pair: Pair, scheme: LabelScheme, empty: Empty) -> dict[str, Metrics] | list[Problem]:
     """Figures of one case, or what is wrong with its files."""
     try:
-        mask, label = read_volume(pair.mask), read_volume(pair.label)
+        mask, label = read_labels(pair.mask), read_labels(pair.label)
     except CrganError as error:
         return list(error.problems)
     problems = [
@@ -324,8 +313,8 @@ def _undeclared(path: Path, array: NDArray[np.generic], scheme: LabelScheme) -> 
         what="The file holds label values that nobody declared.",
         where=path,
         expected=_some(scheme.values),
-        got=_some(f"{value:g}" for value in strange),
-        fix=f"declare them in {SCHEME_FILE} beside the masks, or correct the file",
+        got=_some(strange),
+        fix="declare them in labels.json beside the masks, or correct the file",
     )
 
 

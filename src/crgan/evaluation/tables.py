@@ -28,7 +28,4 @@ def mean_with_interval(mean: Mean) -> str:
 
 def score_rows(summary: Mapping[str, Mapping[str, Mean]], *, metrics: Sequence[str] = tuple(SHOWN)) -> list[list[str]]:
     """One row per class or region: its name, a cell per metric, and the number of cases behind the first metric."""
-    return [
-        [name, *(mean_with_interval(means[metric]) for metric in metrics), str(means[metrics[0]].n)]
-        for name, means in summary.items()
-    ]
+    return [[name, *(mean_with_interval(means[metric]) for metric in metrics), str(means[metrics[0]].n)] for name, means in summary.items()]
