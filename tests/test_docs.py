@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 from typer.main import get_command
 
 import crgan
 from crgan.cli import app
+from crgan.config import Config, load_config, recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -101,3 +103,29 @@ def test_version_and_licence_agree_everywhere() -> None:
     assert citation["version"] == project["version"] == crgan.__version__
     assert citation["license"] == project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    """Default by dotted name of every setting."""
+    found: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= settings_of(field.annotation, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = list(field.default) if isinstance(field.default, tuple) else field.default
+    return found
+
+
+def test_the_settings_page_lists_every_setting_with_its_default() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    listed = {
+        name: yaml.safe_load(default)
+        for names, default in re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    assert listed == settings_of(Config)
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_loads(recipe: str) -> None:
+    assert load_config(recipe=recipe).recipe == recipe
