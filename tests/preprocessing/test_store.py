@@ -6,6 +6,9 @@ import json
 import os
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -244,6 +247,55 @@ def test_two_runs_may_prepare_the_same_cases_at_once(make_dataset: MakeDataset, 
     assert [case.folder for case in first] == [case.folder for case in second]
     assert sorted(path.name for path in cache.iterdir()) == sorted(case.folder.name for case in first)
     np.testing.assert_array_equal(first[0].image, second[0].image)
+
+
+def test_cases_of_equal_content_share_a_folder_but_not_a_name(make_dataset: MakeDataset, cache: Path, made: list[str]) -> None:
+    dataset = make_dataset(1)
+    twin = replace(dataset.cases[0], case_id="twin", patient_id="other")
+    first, second = run(replace(dataset, cases=(dataset.cases[0], twin)), cache, workers=1)
+    assert made == ["p0"]
+    assert first.folder == second.folder
+    assert (second.case_id, second.patient_id) == ("twin", "other")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from crgan.cases.case import Case, Dataset
+from crgan.cases.labels import LabelScheme
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.preprocessing.store import prepare
+
+root, cache = Path(sys.argv[1]), Path(sys.argv[2])
+cases = tuple(
+    Case(case_id=name, patient_id=name, images=(root / name / f"{name}_T1.nii.gz",), label=root / name / f"{name}_seg.nii.gz")
+    for name in sorted(path.name for path in root.iterdir())
+)
+dataset = Dataset(root=root, layout="test", cases=cases, modalities=("T1",), labels=LabelScheme(classes={1: "oedema", 4: "enhancing"}))
+prepare(cases, dataset, Pipeline.fit(cases, dataset), cache=cache, workers=2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+def test_a_killed_run_is_gone_on_with(make_dataset: MakeDataset, cache: Path, made: list[str], how: signal.Signals) -> None:
+    count = 40
+    dataset = make_dataset(count, modalities=("T1",), shape=(24, 48, 48))
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, dataset.root, cache], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline and len(list(cache.glob("[0-9a-f]*"))) < 5:
+            time.sleep(0.002)
+        process.send_signal(how)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    kept = len(list(cache.glob("[0-9a-f]*")))
+    assert 5 <= kept < count
+    if how == signal.SIGINT:
+        assert not list(cache.glob(".*"))
+    again = run(dataset, cache)
+    assert len(made) == count - kept
+    fresh = run(dataset, cache.with_name("fresh"))
+    for one, other in zip(again, fresh, strict=True):
+        assert (one.folder / "image.npy").read_bytes() == (other.folder / "image.npy").read_bytes()
 
 
 def test_what_killed_runs_left_is_taken_away_after_a_day(make_dataset: MakeDataset, cache: Path) -> None:

@@ -256,10 +256,12 @@ class Pipeline(BaseModel):
 
     def _normalise(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Normalise each channel as its kind wants it: ``(M, Z, Y, X)`` in and out."""
-        result = np.empty(image.shape, np.float32)
+        pooled = self.settings.normalisation == "pooled"
         own = [channel for channel, statistics in enumerate(self.intensities) if statistics is None]
-        if own:
-            result[own] = normalise_patient(image[own], foreground[own], pooled=self.settings.normalisation == "pooled")
+        if len(own) == len(image):
+            return normalise_patient(image, foreground, pooled=pooled)
+        result = np.empty(image.shape, np.float32)
+        result[own] = normalise_patient(image[own], foreground[own], pooled=pooled)
         for channel, statistics in enumerate(self.intensities):
             if statistics is not None:
                 result[channel] = normalise_ct(image[channel], statistics)
