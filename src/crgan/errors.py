@@ -55,6 +55,10 @@ class CrganError(Exception):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[CrganError], tuple[tuple[Problem, ...]]]:
+        # By default the message would be taken for the problems when a worker process hands the error over.
+        return type(self), (self.problems,)
+
 
 def fail(
     what: str,
