@@ -69,8 +69,8 @@ def evaluate(
     layout, pattern
         How the labels are laid out, where detection needs help.
     group
-        Regular expression whose first group is the patient in a case id. Intervals are over patients; without it
-        the labels' own folders tell whose a case is.
+        Regular expression, searched in the case id and then in the label's path: its first group, or all it matches,
+        is the patient. Intervals are over patients; without it the labels' own folders tell whose a case is.
     progress
         Who is told how far it is.
 
@@ -93,7 +93,7 @@ def evaluate(
     scheme = _scheme(masks, label_scheme)
     pairs = _pair(mask_files, label_files, masks=masks, labels=labels, cases=cases)
     _check_grids(pairs)
-    patients = _patients(pairs, group)
+    patients = _patients(pairs, labels, group)
     scores = Scores.of(_score_all(pairs, scheme, empty=empty, workers=workers, progress=progress or Silent()), patients=patients)
     if out is not None:
         scores.write_json(Path(out) / "scores.json")
@@ -240,25 +240,32 @@ def _check_grids(pairs: Sequence[Pair]) -> None:
         raise CrganError(problems)
 
 
-def _patients(pairs: Sequence[Pair], group: str | None) -> dict[str, str]:
-    """Whose each case is: what ``group`` finds in its id; else the label's folder, if labels lie in several; else the case itself."""
+def _patients(pairs: Sequence[Pair], labels: Path, group: str | None) -> dict[str, str]:
+    """Tell whose each case is: what ``group`` finds; else the label's folder, if labels lie in several; else the case itself."""
     if group is None:
         folders = {pair.label.parent for pair in pairs}
         return {pair.case_id: pair.case_id if len(folders) == 1 else str(pair.label.parent) for pair in pairs}
     try:
         expression = re.compile(group)
     except re.error as error:
-        raise fail("The regular expression for patients is not valid.", where=group, got=str(error)) from error
-    found = {pair.case_id: expression.search(pair.case_id) for pair in pairs}
-    strangers = [case for case, match in found.items() if match is None or not expression.groups]
+        what = "--group is not a regular expression."
+        raise fail(what, where=group, got=str(error), fix='for example --group "^(patient\\d+)"') from error
+    patients: dict[str, str] = {}
+    for pair in pairs:
+        relative = pair.label.relative_to(labels).as_posix() if pair.label.is_relative_to(labels) else pair.label.name
+        match = expression.search(pair.case_id) or expression.search(relative)
+        if match is not None:
+            patients[pair.case_id] = match[1] if expression.groups else match[0]
+    strangers = [pair.case_id for pair in pairs if not patients.get(pair.case_id)]
     if strangers:
         raise fail(
-            "The regular expression finds no patient in some case ids.",
+            "--group finds no patient in some cases.",
             where=group,
-            expected="a first group that matches in every case id",
+            expected="a match in every case id",
             got=_some(strangers),
+            fix='write an expression that fits every case, for example --group "^(patient\\d+)"',
         )
-    return {case: match.group(1) for case, match in found.items() if match is not None}
+    return patients
 
 
 def _score_all(
