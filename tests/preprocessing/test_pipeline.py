@@ -133,6 +133,7 @@ def test_the_input_is_left_alone() -> None:
         (np.zeros((1, 3, 4, 5)), (1, 1), None, "spacing"),
         (np.full((1, 3, 4, 5), np.nan), (1, 1, 1), None, "NaN or infinite"),
         (np.where(np.arange(60).reshape(1, 3, 4, 5) == 7, -np.inf, 0), (1, 1, 1), None, "NaN or infinite"),
+        (np.resize([np.inf, -np.inf, 1], (1, 3, 4, 5)), (1, 1, 1), None, "NaN or infinite"),
     ],
 )
 def test_unusable_input_is_refused(image: np.ndarray, spacing: tuple[float, ...], label: np.ndarray | None, message: str) -> None:
@@ -195,7 +196,13 @@ def test_json_and_back() -> None:
 
 @pytest.mark.parametrize(
     ("change", "where"),
-    [({"version": 2}, "version"), ({"spacing_mm": [1, 1]}, "spacing_mm"), ({"kinds": ["xray"]}, "kinds"), ({"extra": 1}, "extra")],
+    [
+        ({"version": 2}, "version"),
+        ({"spacing_mm": [1, 1]}, "spacing_mm"),
+        ({"kinds": ["xray"]}, "kinds"),
+        ({"extra": 1}, "extra"),
+        ({"modalities": ["T1", "T2"]}, "differ in length"),
+    ],
 )
 def test_a_description_of_another_version_or_a_broken_one_is_refused(change: dict[str, Any], where: str) -> None:
     with pytest.raises(CrganError, match=where):

@@ -27,7 +27,7 @@ from crgan.errors import CrganError
 from crgan.preprocessing import store
 from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
 from crgan.preprocessing.store import prepare
-from crgan.preprocessing.stored import StoredCase
+from crgan.preprocessing.stored import StoredCase, open_stored
 
 MakeDataset = Callable[..., Dataset]
 WriteNifti = Callable[[Path, np.ndarray, tuple[float, float, float]], Path]
@@ -247,6 +247,33 @@ def test_two_runs_may_prepare_the_same_cases_at_once(make_dataset: MakeDataset, 
     assert [case.folder for case in first] == [case.folder for case in second]
     assert sorted(path.name for path in cache.iterdir()) == sorted(case.folder.name for case in first)
     np.testing.assert_array_equal(first[0].image, second[0].image)
+
+
+@pytest.mark.parametrize("blind", [1, 99])
+def test_whoever_renames_second_gives_way(make_dataset: MakeDataset, cache: Path, monkeypatch: pytest.MonkeyPatch, blind: int) -> None:
+    (case,) = run(make_dataset(1), cache)
+    part = cache / ".mine.part"
+    shutil.copytree(case.folder, part)
+    looks = iter(range(100))
+    rename = Path.rename
+
+    def absent_at_first(*args: Any, **kwargs: Any) -> StoredCase | None:
+        return None if next(looks) < blind else open_stored(*args, **kwargs)
+
+    def nothing_to_move_aside(path: Path, target: Path) -> Path:
+        if path == case.folder:
+            raise FileNotFoundError
+        return rename(path, target)
+
+    monkeypatch.setattr(store, "open_stored", absent_at_first)
+    monkeypatch.setattr(Path, "rename", nothing_to_move_aside)
+    if blind == 1:  # the other run's folder appeared after the first look
+        store._publish(part, case.folder)
+        assert next(looks) == 2
+    else:  # something lies there that can be neither used nor moved
+        with pytest.raises(OSError, match="not empty"):
+            store._publish(part, case.folder)
+    assert open_stored(case.folder, case_id="", patient_id="") is not None
 
 
 def test_cases_of_equal_content_share_a_folder_but_not_a_name(make_dataset: MakeDataset, cache: Path, made: list[str]) -> None:

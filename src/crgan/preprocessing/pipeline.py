@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crgan.cases.case import Case, Dataset
 from crgan.errors import fail
@@ -77,6 +77,13 @@ class Pipeline(BaseModel):
     spacing_mm: tuple[_Positive, _Positive, _Positive] | None
     intensities: tuple[IntensityStatistics | None, ...]
     version: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _one_entry_a_channel(self) -> Pipeline:
+        if not len(self.modalities) == len(self.kinds) == len(self.intensities):
+            message = "modalities, kinds and intensities differ in length"
+            raise ValueError(message)
+        return self
 
     @classmethod
     def fit(cls, cases: Sequence[Case], dataset: Dataset, *, settings: PreprocessingSettings | None = None) -> Pipeline:
@@ -244,8 +251,9 @@ class Pipeline(BaseModel):
             raise fail(
                 "The voxel spacing is not usable.", expected="three positive lengths (z, y, x) in millimetres", got=str(tuple(spacing_mm))
             )
-        # A sum is finite only if every voxel is, and needs no copy of the image.
-        broken = [name for name, channel in zip(self.modalities, image, strict=True) if not np.isfinite(channel.sum(dtype=np.float64))]
+        with np.errstate(invalid="ignore"):  # a sum is finite only if every voxel is, and needs no copy of the image
+            sums = [channel.sum(dtype=np.float64) for channel in image]
+        broken = [name for name, total in zip(self.modalities, sums, strict=True) if not np.isfinite(total)]
         if broken:
             raise fail(
                 "The image has NaN or infinite voxels.",
