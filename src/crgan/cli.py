@@ -96,17 +96,20 @@ def check(
     """
     from crgan.cases.integrity import check_cases
     from crgan.cases.layouts import open_dataset
-    from crgan.console import print_problems, terminal_progress
+    from crgan.cases.overview import overview, to_json
+    from crgan.console import print_problems, print_table, terminal_progress
+    from crgan.files import write_json
 
     console = _console()
     dataset = open_dataset(data, layout=layout, pattern=pattern, group=group)
     summaries, problems = check_cases(dataset, need_labels=False, progress=terminal_progress(console))
-    _print_dataset(console, dataset, summaries)
+    for sheet in overview(dataset, summaries):
+        print_table(console, sheet.columns, sheet.rows, words=sheet.words)
     print_problems(console, problems)
     errors = sum(problem.severity == "error" for problem in problems)
     console.print(f"{errors} errors, {len(problems) - errors} warnings")
     if json_file is not None:
-        _write_check(json_file, dataset, summaries, problems)
+        write_json(json_file, to_json(dataset, summaries, problems))
     if errors:
         raise typer.Exit(1)
 
@@ -264,7 +267,10 @@ def phantom_brain(
     shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels up, to the front, to the right.")] = (155, 240, 240),
     seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
 ) -> None:
-    """Make brains with four MR modalities, a bias field, noise, and nested lesions of very different sizes."""
+    """Make synthetic brain patients.
+
+    Four MR modalities, a bias field, noise, and nested lesions of very different sizes.
+    """
     from crgan.cases.phantom import write_brains
     from crgan.console import terminal_progress
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -37,11 +38,15 @@ def print_problems(console: Console, problems: Iterable[Problem]) -> None:
             console.print(Text(line), soft_wrap=True)
 
 
-def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """Print a table: the first column to the left, the others to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+def print_table(
+    console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, words: int = 1
+) -> None:
+    """Print a table: the first ``words`` columns to the left, the others, which hold figures, to the right."""
+    if title is not None:
+        console.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        table.add_column(column, justify="left" if index < words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)

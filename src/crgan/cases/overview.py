@@ -1,0 +1,121 @@
+"""What a data set holds, as rows of text for people and as plain values for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from crgan.cases.case import Dataset
+from crgan.cases.inspection import CaseSummary
+from crgan.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Rows of text under headings; the first ``words`` columns hold words, the others figures."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: int = 1
+
+
+def overview(dataset: Dataset, summaries: Sequence[CaseSummary]) -> list[Sheet]:
+    """Describe a data set: its files, its modalities, and what its labels mark.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    summaries
+        What was found in its cases; none gives a description without grids and intensities.
+
+    Returns
+    -------
+    list of Sheet
+        The last one is missing where there are no labels.
+    """
+    patients = len({case.patient_id for case in dataset.cases})
+    rows = [
+        ["layout", dataset.layout],
+        ["cases", f"{len(dataset.cases)} of {patients} patients, {len(dataset.labelled)} labelled"],
+    ]
+    if summaries:
+        axes = max(summary.dimensions for summary in summaries)
+        rows += [
+            ["size", f"{_by_axis([summary.shape[:axes] for summary in summaries])} {'pixels' if axes == 2 else 'voxels'}"],
+            ["spacing", f"{_by_axis([summary.spacing_mm[:axes] for summary in summaries])} mm"],
+            *([] if axes == 2 else [["orientation", _counted(summary.orientation for summary in summaries)]]),
+            ["type", _counted(summary.dtype for summary in summaries)],
+            ["on disk", f"{sum(summary.bytes_on_disk for summary in summaries) / 1e6:.1f} MB"],
+        ]
+    sheets = [Sheet(columns=["data set", str(dataset.root)], rows=rows, words=2), _modalities(dataset, summaries)]
+    if dataset.labels is not None and any(summary.label_voxels is not None for summary in summaries):
+        sheets.append(_targets(dataset, summaries))
+    return sheets
+
+
+def to_json(dataset: Dataset, summaries: Sequence[CaseSummary], problems: Sequence[Problem]) -> dict[str, Any]:
+    """Everything that was found, as plain values."""
+    return {
+        "root": str(dataset.root),
+        "layout": dataset.layout,
+        "modalities": list(dataset.modalities),
+        "labels": None if dataset.labels is None else dataset.labels.to_json(),
+        "cases": [_case_to_json(summary) for summary in summaries],
+        "problems": [{**asdict(problem), "where": None if problem.where is None else str(problem.where)} for problem in problems],
+    }
+
+
+def _case_to_json(summary: CaseSummary) -> dict[str, Any]:
+    voxels = summary.label_voxels
+    return {**asdict(summary), "label_voxels": None if voxels is None else {str(value): count for value, count in voxels.items()}}
+
+
+def _modalities(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
+    """Intensities of each modality over the cases that have all of them."""
+    complete = [summary.channels for summary in summaries if len(summary.channels) == len(dataset.modalities)]
+    rows = []
+    for index, modality in enumerate(dataset.modalities):
+        channels = [channels[index] for channels in complete]
+        values = (
+            (min(c.minimum for c in channels), median(c.percentiles[1] for c in channels), max(c.maximum for c in channels))
+            if channels
+            else ()
+        )
+        rows.append([modality, *(f"{value:.4g}" for value in values)] if values else [modality, "–", "–", "–"])
+    return Sheet(columns=["modality", "lowest", "median", "highest"], rows=rows)
+
+
+def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
+    """In how many labelled cases each class or region occurs, and which share of the voxels it fills there."""
+    scheme = dataset.labels
+    assert scheme is not None  # noqa: S101 - the caller has looked
+    labelled = [summary.label_voxels for summary in summaries if summary.label_voxels is not None]
+    rows = []
+    for index, target in enumerate(scheme.targets):
+        members = scheme.table()[index]
+        values = {value for value, member in zip(scheme.values, members, strict=True) if member}
+        shares = []
+        for voxels in labelled:
+            inside = sum(count for value, count in voxels.items() if (value > 0 if scheme.instances else value in values))
+            if inside:
+                shares.append(inside / sum(voxels.values()))
+        found = [f"{min(shares):.3%}", f"{median(shares):.3%}", f"{max(shares):.3%}"] if shares else ["–", "–", "–"]
+        names = "any" if scheme.instances else ", ".join(map(str, sorted(values)))
+        rows.append([target, names, f"{len(shares)} of {len(labelled)}", *found])
+    return Sheet(columns=["target", "label values", "in cases", "smallest share", "median", "largest"], rows=rows, words=2)
+
+
+def _by_axis(triples: Sequence[Sequence[float]]) -> str:
+    """``(36, 50, 35), (34, 52, 35)`` as ``34–36 × 50–52 × 35``."""
+    ends = [(min(axis), max(axis)) for axis in zip(*triples, strict=True)]
+    return " × ".join(f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g}–{high:.4g}" for low, high in ends)
+
+
+def _counted(names: Iterable[str]) -> str:
+    """``RAS`` where all agree, else ``RAS (158), LAS (2)``."""
+    counts = Counter(names).most_common()
+    return counts[0][0] if len(counts) == 1 else ", ".join(f"{name} ({count})" for name, count in counts)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crgan.cases.case import Case, Dataset
+from crgan.cases.inspection import CaseSummary, ChannelSummary
+from crgan.cases.labels import LabelScheme
+from crgan.cases.overview import _by_axis, _counted, overview, to_json
+from crgan.errors import Problem
+
+REGIONS = LabelScheme(classes={1: "core", 2: "oedema", 4: "enhancing"}, regions={"WT": (1, 2, 4), "ET": (4,)})
+
+
+def a_dataset(labels: LabelScheme | None = REGIONS, *, cases: int = 2) -> Dataset:
+    return Dataset(
+        root=Path("DATA"),
+        layout="patient_folders",
+        cases=tuple(Case(case_id=f"c{n}", patient_id="p", images=(Path(f"c{n}_t1.nii.gz"),), label=Path("l")) for n in range(cases)),
+        modalities=("t1",),
+        labels=labels,
+    )
+
+
+def a_summary(case_id: str, label_voxels: dict[int, int] | None, *, low: float = -1.0, median: float = 5.0, dimensions: int = 3):
+    return CaseSummary(
+        case_id=case_id,
+        patient_id="p",
+        shape=(10, 10, 10 if dimensions == 3 else 1),
+        spacing_mm=(1.0, 1.0, 2.5),
+        orientation="RAS",
+        dimensions=dimensions,
+        dtype="int16",
+        channels=(ChannelSummary(minimum=low, maximum=90.0, mean=6.0, percentiles=(0.0, median, 80.0)),),
+        label_voxels=label_voxels,
+        bytes_on_disk=1_500_000,
+    )
+
+
+def test_the_whole_of_a_data_set() -> None:
+    summaries = [a_summary("c0", {0: 900, 1: 60, 4: 40}), a_summary("c1", {0: 980, 2: 20}, low=-3.0, median=7.0)]
+    files, modalities, targets = overview(a_dataset(), summaries)
+    assert files.rows == [
+        ["layout", "patient_folders"],
+        ["cases", "2 of 1 patients, 2 labelled"],
+        ["size", "10 × 10 × 10 voxels"],
+        ["spacing", "1 × 1 × 2.5 mm"],
+        ["orientation", "RAS"],
+        ["type", "int16"],
+        ["on disk", "3.0 MB"],
+    ]
+    assert modalities.rows == [["t1", "-3", "6", "90"]]
+    assert targets.rows == [["WT", "1, 2, 4", "2 of 2", "2.000%", "6.000%", "10.000%"], ["ET", "4", "1 of 2", "4.000%", "4.000%", "4.000%"]]
+    for sheet in (files, modalities, targets):
+        assert {len(row) for row in sheet.rows} == {len(sheet.columns)}
+
+
+def test_instances_count_whatever_their_ids() -> None:
+    scheme = LabelScheme(classes={1: "cell"}, instances=True)
+    *_, targets = overview(a_dataset(scheme), [a_summary("c0", {0: 900, 17: 50, 300: 50})])
+    assert targets.rows == [["cell", "any", "1 of 1", "10.000%", "10.000%", "10.000%"]]
+
+
+def test_a_target_that_never_occurs_has_no_share() -> None:
+    *_, targets = overview(a_dataset(), [a_summary("c0", {0: 1000})])
+    assert targets.rows[1] == ["ET", "4", "0 of 1", "–", "–", "–"]
+
+
+@pytest.mark.parametrize(("labels", "voxels"), [(None, None), (None, {0: 5}), (REGIONS, None)])
+def test_without_labels_there_is_no_sheet_of_targets(labels: LabelScheme | None, voxels: dict[int, int] | None) -> None:
+    assert len(overview(a_dataset(labels), [a_summary("c0", voxels)])) == 2
+
+
+def test_pictures_have_two_axes_and_no_orientation() -> None:
+    rows = overview(a_dataset(None), [a_summary("c0", None, dimensions=2)])[0].rows
+    assert ["size", "10 × 10 pixels"] in rows
+    assert not [row for row in rows if row[0] == "orientation"]
+
+
+def test_nothing_readable_gives_what_the_names_tell() -> None:
+    files, modalities = overview(a_dataset(), [])
+    assert [row[0] for row in files.rows] == ["layout", "cases"]
+    assert modalities.rows == [["t1", "–", "–", "–"]]
+
+
+def test_axes() -> None:
+    assert _by_axis([(36, 50, 35), (34, 52, 35)]) == "34–36 × 50–52 × 35"
+
+
+def test_counts() -> None:
+    assert _counted(["RAS", "LAS", "RAS"]) == "RAS (2), LAS (1)"
+    assert _counted(["RAS", "RAS"]) == "RAS"
+
+
+def test_json_is_plain_and_complete() -> None:
+    problems = [Problem(what="The file is cut short.", where=Path("c0_t1.nii.gz"), got="7 bytes"), Problem(what="Odd.", severity="warning")]
+    found = json.loads(json.dumps(to_json(a_dataset(), [a_summary("c0", {0: 9, 4: 1}), a_summary("c1", None)], problems), allow_nan=False))
+    assert (found["root"], found["layout"], found["modalities"]) == ("DATA", "patient_folders", ["t1"])
+    assert LabelScheme.from_json(found["labels"]) == REGIONS
+    assert [case["label_voxels"] for case in found["cases"]] == [{"0": 9, "4": 1}, None]
+    assert found["cases"][0]["channels"][0]["percentiles"] == [0.0, 5.0, 80.0]
+    assert [problem["where"] for problem in found["problems"]] == ["c0_t1.nii.gz", None]
+    assert to_json(a_dataset(None), [], [])["labels"] is None
