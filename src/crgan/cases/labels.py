@@ -46,13 +46,14 @@ class LabelScheme:
         """Label values that may stand in a file, 0 first."""
         return (0, *self.classes)
 
-    def encode(self, labels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def encode(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Turn label values into positions in :attr:`values` (0 is background), uint8, same shape.
 
         Undeclared values become background; checking for them is the integrity check's task.
         """
         if self.instances:
-            return (labels > 0).astype(np.uint8)
+            foreground: NDArray[np.uint8] = (labels > 0).astype(np.uint8)
+            return foreground
         codes = np.zeros(labels.shape, np.uint8)
         for code, value in enumerate(self.values):
             if code:

@@ -36,7 +36,7 @@ class Geometry:
     @property
     def orientation(self) -> str:
         """The anatomical direction each axis runs to, nearest to, for example ``"RAS"``."""
-        return "".join(nib.orientations.aff2axcodes(self.affine))
+        return "".join(nib.orientations.aff2axcodes(self.affine))  # type: ignore[no-untyped-call]
 
     def matches(self, other: Geometry, *, tolerance_mm: float = 1e-2) -> bool:
         """Whether both grids put every voxel at the same place, within ``tolerance_mm`` at the far corners."""

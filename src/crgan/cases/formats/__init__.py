@@ -1,0 +1,36 @@
+"""Image file formats, one file each, behind one small interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crgan.cases.volume import Geometry, Volume
+
+
+class Format(Protocol):
+    """How one family of image files is read and written.
+
+    The functions may raise any of ``errors``, which :mod:`crgan.cases.files` turns into a message that
+    names the file and what to do; they raise :class:`crgan.errors.CrganError` where they know better.
+    """
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """File name endings in lower case."""
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What reading a damaged file may raise."""
+
+    def read(self, path: Path, *, labels: bool) -> Volume:
+        """Read voxels and grid; a label map is neither scaled to float32 nor turned into colours."""
+
+    def header(self, path: Path) -> tuple[Geometry, int]:
+        """Read the grid and the number of channels without the voxels."""
+
+    def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:
+        """Write one channel ``(I, J, K)`` to ``path`` in the variant that ``suffix`` names."""

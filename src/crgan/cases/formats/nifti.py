@@ -1,0 +1,165 @@
+"""NIfTI-1 and NIfTI-2, plain or gzipped, by nibabel's headers (ITK refuses sheared ones).
+
+A gzipped file is decompressed in one go: that is several times faster than nibabel's streaming, and it
+checks the checksum at the end of the file, so that no truncated file passes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from crgan.cases.volume import Geometry, Volume
+from crgan.errors import CrganError, fail
+
+# nibabel's classes carry no types. NIfTI-1 first: it is what all programs read.
+_HEADERS: tuple[Any, Any] = (nib.Nifti1Header, nib.Nifti2Header)
+_IMAGES: tuple[Any, Any] = (nib.Nifti1Image, nib.Nifti2Image)
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEADER_BYTES = 540  # the longer of the two headers, NIfTI-2
+_NIFTI1_LONGEST_AXIS = 32767
+_RESTORE = "get the file again from its source, or convert the original anew"
+
+
+class Nifti:
+    """``.nii`` and ``.nii.gz``."""
+
+    suffixes = (".nii", ".nii.gz")
+    errors: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, ValueError, HeaderDataError)
+
+    def read(self, path: Path, *, labels: bool) -> Volume:
+        """Read a file; scaled values become float32 for images, float64 for labels."""
+        content = _content(path)
+        header = _header(path, bytes(content[:_HEADER_BYTES]))
+        geometry, channels = _grid(path, header)
+        dtype = header.get_data_dtype()
+        if dtype.kind == "c":
+            raise fail("The image holds complex numbers.", where=path, expected="real numbers", got=str(dtype), fix="store the magnitude")
+        stored_shape = header.get_data_shape()
+        offset = int(header.get_data_offset())
+        needed = offset + math.prod(stored_shape) * dtype.itemsize
+        if len(content) < needed:
+            raise fail("The file is truncated.", where=path, expected=f"{needed} bytes", got=f"{len(content)} bytes", fix=_RESTORE)
+        voxels: NDArray[np.generic] = np.ndarray(stored_shape, dtype, buffer=content, offset=offset, order="F")
+        if dtype.names:  # RGB or RGBA: the colours become the last axis, alpha is dropped
+            voxels = np.stack([voxels[name] for name in dtype.names[:3]], axis=-1)
+        voxels = voxels.reshape((*geometry.shape, channels), order="F")
+        return Volume(np.moveaxis(_scaled(voxels, header.get_slope_inter(), np.float64 if labels else np.float32), -1, 0), geometry)
+
+    def header(self, path: Path) -> tuple[Geometry, int]:
+        """Read the grid and the number of channels."""
+        with path.open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+            if path.name.lower().endswith(".gz"):
+                _require_gzip(path, start)
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file) as content:
+                    start = content.read(_HEADER_BYTES)
+        return _grid(path, _header(path, start))
+
+    def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:
+        """Write a file whose affine reads back bit for bit where NIfTI-1 can hold it."""
+        version = 0 if max(array.shape) <= _NIFTI1_LONGEST_AXIS else 1
+        header = _HEADERS[version]()
+        header.set_xyzt_units("mm")
+        image = _IMAGES[version](array if geometry.dimensions == 3 else array[..., 0], None, header, dtype=array.dtype)
+        _set_affine(image.header, geometry.affine)
+        if suffix == ".nii.gz":
+            # No name and no time in the gzip header: the same mask gives the same bytes.
+            with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file:
+                image.to_stream(file)
+        else:
+            with path.open("wb") as file:
+                image.to_stream(file)
+
+
+def _content(path: Path) -> bytes | memoryview:
+    """The uncompressed bytes of the file, memory-mapped where nothing has to be decompressed."""
+    if not path.name.lower().endswith(".gz"):
+        return np.memmap(path, np.uint8, mode="r").data
+    compressed = path.read_bytes()
+    _require_gzip(path, compressed)
+    try:
+        return gzip.decompress(compressed)
+    except EOFError as error:
+        raise fail("The compressed file is truncated.", where=path, got=f"{len(compressed)} bytes", fix=_RESTORE) from error
+
+
+def _require_gzip(path: Path, start: bytes) -> None:
+    """Refuse a ``.gz`` file that is not gzip-compressed."""
+    if start.startswith(_GZIP_MAGIC):
+        return
+    try:
+        _header(path, start)
+    except (CrganError, HeaderDataError, ValueError):
+        fix = _RESTORE
+    else:
+        fix = f"it is an uncompressed NIfTI file: rename it to {path.name.removesuffix('.gz')}"
+    raise fail("The file is named .gz but is not gzip-compressed.", where=path, got=f"it starts with {start[:4]!r}", fix=fix)
+
+
+def _header(path: Path, start: bytes) -> Any:
+    """Parse the first bytes of an uncompressed file."""
+    if start.startswith(_GZIP_MAGIC):
+        raise fail("The file is gzip-compressed but not named so.", where=path, fix=f"rename it to {path.name}.gz")
+    for header_class in _HEADERS:
+        if header_class.may_contain_header(start):
+            return header_class.from_fileobj(io.BytesIO(start))
+    raise fail("The file is not a NIfTI image.", where=path, expected="a NIfTI-1 or NIfTI-2 header", got=f"{start[:4]!r}", fix=_RESTORE)
+
+
+def _grid(path: Path, header: Any) -> tuple[Geometry, int]:
+    """Grid and number of channels: axes after the third are channels, and only one of them may be longer than 1."""
+    stored = tuple(int(n) for n in header.get_data_shape())
+    if not stored or min(stored) < 1 or len([n for n in stored[3:] if n > 1]) > 1:
+        raise fail("The image has a shape that is no volume.", where=path, expected="2 to 4 axes", got=str(stored), fix=_RESTORE)
+    shape = (*stored[:3], 1, 1)[:3]
+    channels = math.prod(stored[3:]) * min(len(header.get_data_dtype().names or (1,)), 3)
+    affine = np.asarray(header.get_best_affine(), np.float64)
+    for axis in range(3):
+        if shape[axis] == 1 and not affine[:3, axis].any():
+            # A single slice without a thickness: give it 1 mm, at right angles to the others.
+            normal = np.cross(affine[:3, axis - 2], affine[:3, axis - 1])
+            affine[:3, axis] = normal / (np.linalg.norm(normal) or 1.0)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        got = np.array2string(affine[:3], precision=4, separator=", ").replace("\n", "")
+        raise fail("The header places several voxels at one point.", where=path, expected="an invertible affine", got=got, fix=_RESTORE)
+    return Geometry((shape[0], shape[1], shape[2]), affine, dimensions=2 if len(stored) < 3 else 3), channels
+
+
+def _scaled(voxels: NDArray[Any], scaling: tuple[float | None, float | None], dtype: type) -> NDArray[Any]:
+    """Apply the header's slope and intercept; unscaled values keep their type. The result may be written to."""
+    slope, intercept = scaling
+    if slope is None or (slope == 1 and not intercept):
+        native = voxels.dtype.newbyteorder("=")
+        return voxels.astype(np.float64 if native == np.longdouble else native, order="K")
+    exact = dtype is np.float64 or voxels.dtype.itemsize > 2  # float32 holds 8- and 16-bit integers, not longer ones
+    values: NDArray[Any] = voxels.astype(np.float64 if exact else np.float32, order="K")
+    values *= slope
+    values += intercept or 0.0
+    return values.astype(dtype, copy=False)
+
+
+def _set_affine(header: Any, affine: NDArray[np.float64]) -> None:
+    """Store the affine so that it reads back exactly, if there is a way.
+
+    The sform holds any matrix, but rounds it to float32. An affine that came from a source's qform is in
+    general no float32 matrix; then the qform alone gives it back. Where the grid is not sheared both are
+    written, since some programs read only one of them.
+    """
+    header.set_qform(affine, code=1)
+    if np.array_equal(header.get_best_affine(), affine) and not np.array_equal(affine.astype(np.float32), affine):
+        header.set_sform(affine, code=0)
+        return
+    if not np.allclose(header.get_qform(), affine, atol=1e-3):
+        header["qform_code"] = 0
+    header.set_sform(affine, code=1)

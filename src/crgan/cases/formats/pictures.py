@@ -1,0 +1,167 @@
+"""PNG by Pillow and TIFF (with stacks of pages) by tifffile.
+
+A picture is ``(C, rows, columns, 1)``. Rows run along y, columns along x and the pages of a stack along z, each
+1 mm: pictures are measured in pixels, and a TIFF's printing resolution says nothing about the object.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crgan.cases.formats.itk import load_itk
+from crgan.cases.volume import Geometry, Volume
+from crgan.errors import fail
+
+_ROWS_COLUMNS_PAGES = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+def picture_geometry(rows: int, columns: int, pages: int = 1) -> Geometry:
+    """The grid of a picture (one page) or a stack of pages."""
+    return Geometry((rows, columns, pages), _ROWS_COLUMNS_PAGES.copy(), dimensions=2 if pages == 1 else 3)
+
+
+class Png:
+    """``.png``: grey or colour, 1 to 16 bit; alpha is dropped."""
+
+    suffixes = (".png",)
+    errors: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, zlib.error)
+
+    def read(self, path: Path, *, labels: bool) -> Volume:
+        """Read a picture; a palette gives its colours for an image, its indices for a label map."""
+        with _open_png(path) as picture:
+            if _is_deep_colour(picture):
+                pixels = _read_with_itk(path)
+            else:
+                pixels = np.array(picture.convert("RGB") if picture.mode == "P" and not labels else picture)
+        if pixels.dtype == bool:
+            pixels = pixels.astype(np.uint8)
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels[..., : 1 if pixels.shape[-1] == 2 else 3]
+        if pixels.dtype == np.int32:  # Pillow's mode I: 16-bit grey in a wider type
+            pixels = pixels.astype(np.uint16)
+        return Volume(np.moveaxis(pixels, -1, 0)[..., None], picture_geometry(*pixels.shape[:2]))
+
+    def header(self, path: Path) -> tuple[Geometry, int]:
+        """Read the grid and the number of channels."""
+        with _open_png(path) as picture:
+            channels = 3 if picture.mode in ("RGB", "RGBA", "P") or _is_deep_colour(picture) else 1
+            return picture_geometry(picture.height, picture.width), channels
+
+    def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:
+        """Write an 8- or 16-bit grey picture."""
+        from PIL import Image
+
+        if geometry.dimensions != 2 or array.dtype not in (np.uint8, np.uint16):
+            got = f"{array.dtype} of shape {array.shape}"
+            raise fail(
+                "A PNG cannot hold this.", where=path, expected="one page of whole numbers 0 to 65535", got=got, fix="write .nii.gz or .tif"
+            )
+        Image.fromarray(np.ascontiguousarray(array[..., 0])).save(path, format=suffix[1:].upper())
+
+
+class Tiff:
+    """``.tif`` and ``.tiff``: a picture, or a stack whose pages become the third axis."""
+
+    suffixes = (".tif", ".tiff")
+    errors: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, KeyError, IndexError, zlib.error)
+
+    def read(self, path: Path, *, labels: bool) -> Volume:
+        """Read a picture or stack; a palette gives its colours for an image, its indices for a label map."""
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            series, page = file.series[0], file.series[0].keyframe
+            try:
+                stored = series.asarray()
+            except ValueError as error:
+                if "imagecodecs" not in str(error):
+                    raise
+                stored = _read_with_itk(path)  # LZW and JPEG need a decoder that ITK brings along
+            pixels, colours = _pages_last(path, stored.reshape(series.shape), series.axes, page)
+            if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
+                pixels, colours = np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, pixels[..., 0]], 0, -1), 3
+            elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                pixels = ~pixels if pixels.dtype == bool else np.iinfo(pixels.dtype).max - pixels
+        if pixels.dtype == bool:
+            pixels = pixels.astype(np.uint8)
+        return Volume(np.moveaxis(pixels[..., :colours], -1, 0), picture_geometry(*pixels.shape[:3]))
+
+    def header(self, path: Path) -> tuple[Geometry, int]:
+        """Read the grid and the number of channels."""
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            series, page = file.series[0], file.series[0].keyframe
+            # An array of that shape without memory, to be laid out like the voxels.
+            empty = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), series.shape, [0] * len(series.shape))
+            pixels, colours = _pages_last(path, empty, series.axes, page)
+            palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
+            return picture_geometry(*pixels.shape[:3]), 3 if palette else colours
+
+    def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:  # noqa: ARG002
+        """Write a deflated grey picture, or a stack of pages."""
+        import tifffile
+
+        stack = geometry.shape[2] > 1
+        pages = array.transpose(2, 0, 1) if stack else array[..., 0]
+        tifffile.imwrite(
+            path, np.ascontiguousarray(pages), photometric="minisblack", compression="zlib", metadata={"axes": "ZYX" if stack else "YX"}
+        )
+
+
+def _open_png(path: Path) -> Any:
+    from PIL import Image
+
+    try:
+        return Image.open(path, formats=("PNG",))
+    except Image.DecompressionBombError as error:
+        raise fail("The picture is larger than can be opened at once.", where=path, got=str(error), fix="cut it into tiles") from error
+
+
+def _is_deep_colour(picture: Any) -> bool:
+    """Whether Pillow would cut 16-bit colours (or grey with alpha) down to 8 bits."""
+    tiles = picture.tile
+    return bool(tiles) and picture.mode in ("RGB", "RGBA", "LA") and "16" in str(tiles[0][3])
+
+
+def _read_with_itk(path: Path) -> NDArray[Any]:
+    """Pixels ``([pages,] rows, columns[, channels])`` by ITK's own decoders."""
+    sitk = load_itk()
+    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+
+def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple[NDArray[Any], int]:
+    """Lay pixels out as ``(rows, columns, pages, channels)`` and count the channels that are not alpha.
+
+    Parameters
+    ----------
+    stored
+        Pixels as tifffile gives them.
+    axes
+        One letter an axis: ``Y``, ``X``, ``S`` (samples) or ``C`` (channels), any other is a stack of pages.
+    page
+        A page of the series, which tells colour from alpha.
+    """
+    order = {letter: position for position, letter in enumerate(axes)}
+    channel_axes = [order[letter] for letter in "CS" if letter in order]
+    page_axes = [position for letter, position in order.items() if letter not in "YXCS"]
+    if len([p for p in page_axes if stored.shape[p] > 1]) > 1 or len([p for p in channel_axes if stored.shape[p] > 1]) > 1:
+        got = f"axes {axes} of shape {stored.shape}"
+        raise fail(
+            "The TIFF has more axes than a volume.",
+            where=path,
+            expected="rows, columns, pages, channels",
+            got=got,
+            fix="store a volume a file",
+        )
+    pixels = stored.transpose(order["Y"], order["X"], *page_axes, *channel_axes)
+    rows, columns = pixels.shape[:2]
+    pages = math.prod(stored.shape[p] for p in page_axes)
+    channels = math.prod(stored.shape[p] for p in channel_axes)
+    alpha = len(page.extrasamples) if "S" in order and channels in (2, 4) else 0
+    return pixels.reshape(rows, columns, pages, channels), channels - alpha
