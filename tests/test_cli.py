@@ -92,13 +92,14 @@ def test_ctrl_c_exits_with_130(crgan, calls) -> None:
     assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
 
 
-class TestCheck:
-    @pytest.fixture(scope="class")
-    def drawn(self, tmp_path_factory) -> Path:
-        folder = tmp_path_factory.mktemp("drawn") / "patients"
-        write_brains(folder, count=2, shape=(32, 40, 36))
-        return folder
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "patients"
+    write_brains(folder, count=2, shape=(32, 40, 36))
+    return folder
 
+
+class TestCheck:
     @pytest.fixture
     def folder(self, drawn: Path, tmp_path: Path) -> Path:
         return shutil.copytree(drawn, tmp_path / "patients")
