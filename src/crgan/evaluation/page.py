@@ -22,7 +22,8 @@ PER_CASE = {
 MOST_ROWS = 300
 HOW_TO_READ = (
     "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed. "
-    "Precision: share of what was marked that is right. FPR: share of all other voxels that was marked. HD95: 95 % of the surfaces are closer than this. ASSD: mean distance of the surfaces. "
+    "Precision: share of what was marked that is right. FPR: share of all other voxels that was marked. "
+    "HD95: 95 % of the surfaces are closer than this. ASSD: mean distance of the surfaces. "
     "Below, in brackets: the 95 % interval of the mean, by resampling patients. n: cases in which the Dice is defined."
 )
 

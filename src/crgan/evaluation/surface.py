@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from crgan.evaluation.overlap import Mask, check_masks
 
@@ -80,13 +80,9 @@ def surface_distances(prediction: Mask, truth: Mask, *, spacing_mm: Sequence[flo
     # A slice is no body: along an axis of length 1 every voxel would be border.
     kept = [axis for axis, length in enumerate(truth.shape) if length > 1] or [0]
     shape = [box[axis].stop - box[axis].start for axis in kept]
-    spacing = [float(spacing_mm[axis]) for axis in kept]
-    predicted_border = _border(prediction[box].reshape(shape))
-    true_border = _border(truth[box].reshape(shape))
-    return SurfaceDistances(
-        to_truth=_distance_mm(true_border, spacing)[predicted_border],
-        to_prediction=_distance_mm(predicted_border, spacing)[true_border],
-    )
+    spacing = np.array([spacing_mm[axis] for axis in kept], np.float64)
+    predicted, true = (_border_mm(mask[box].reshape(shape), spacing) for mask in (prediction, truth))
+    return SurfaceDistances(to_truth=_nearest_mm(predicted, true), to_prediction=_nearest_mm(true, predicted))
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:
@@ -95,11 +91,16 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _border(mask: Mask) -> Mask:
-    return np.asarray(mask & ~ndimage.binary_erosion(mask), bool)
+def _border_mm(mask: Mask, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the border voxels of a mask lie, ``(n, axes)`` in mm."""
+    return np.asarray(np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing_mm, np.float64)
 
 
-def _distance_mm(border: Mask, spacing_mm: list[float]) -> NDArray[np.float64]:
-    """Distance of every voxel of the grid to the nearest border voxel."""
-    anisotropy = spacing_mm if len(spacing_mm) > 1 else spacing_mm[0]
-    return np.asarray(edt.edt(np.ascontiguousarray(~border), anisotropy=anisotropy), np.float64)
+def _nearest_mm(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each of ``points`` to the nearest of ``others``, both ``(n, axes)`` in mm.
+
+    A tree, not a distance transform: surfaces are thin, and lesions that lie far apart have large boxes. Measured on
+    one core: 0.3 s instead of 3.4 s for scattered lesions, 2.5 s instead of 3.7 s for a liver of 170,000 border voxels.
+    """
+    tree = KDTree(others, balanced_tree=False, compact_nodes=False)  # regular grids make exact medians slow
+    return np.asarray(tree.query(points)[0], np.float64)

@@ -114,7 +114,7 @@ def _draw_panel(axes: Axes, overlay: Overlay, z: int, window: tuple[slice, slice
     aspect = overlay.spacing_mm[1] / overlay.spacing_mm[2]
     axes.imshow(shade, cmap="gray", vmin=0, vmax=1, origin="lower", aspect=aspect, interpolation="bilinear")
     axes.set_axis_off()
-    axes.autoscale(False)  # outlines at the edge must not shrink the picture
+    axes.autoscale(enable=False)  # outlines at the edge must not shrink the picture
     truth = overlay.truth[:, z][:, *window]
     if column == 1:
         _outline(axes, truth)
