@@ -30,7 +30,7 @@ def demo(tmp_path_factory) -> SimpleNamespace:
 class TestWholeWay:
     def test_it_gives_a_row_per_region_before_and_after(self, demo) -> None:
         assert [row[0] for row in demo.result.rows] == [
-            f"{region}, {name}" for region in ("WT", "TC", "ET") for name in (BEFORE, AFTER)
+            f"{region} {name}" for region in ("WT", "TC", "ET") for name in (BEFORE, AFTER)
         ]
         assert all(len(row) == len(demo.result.columns) for row in demo.result.rows)
 
@@ -83,7 +83,8 @@ def test_an_empty_or_absent_folder_is_fine(tmp_path: Path, exists: bool) -> None
 def test_a_worse_result_is_told_like_a_better_one() -> None:
     scores = {BEFORE: some_scores(0.75, 0.125), AFTER: some_scores(0.5, 0.25)}
     assert _summary(scores).startswith("WT: mean Dice 0.750 before refinement and 0.500 after it; share missed 12.5% and 25.0%.")
-    assert _rows(scores) == [["WT, generator", "0.750", "0.125", "0.001", "–"], ["WT, refined", "0.500", "0.250", "0.001", "–"]]
+    rows = _rows(scores, ("dice", "fnr", "fpr", "hd95_mm"))
+    assert rows == [["WT before", "0.750", "0.125", "0.001", "–"], ["WT after", "0.500", "0.250", "0.001", "–"]]
 
 
 def test_what_could_not_be_scored_is_said() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 MARK = "demo.json"
 """The file by which a folder is known to be a demo that may be replaced."""
-BEFORE, AFTER = "generator", "refined"
+BEFORE, AFTER = "before", "after"
+"""Refinement; so are rows and the folders of masks named."""
+PRINTED = ("dice", "fnr", "fpr")  # what fits a terminal of 80 columns; the report has more
 PICTURED = 3
 PICTURED_MODALITY = "flair"
 
@@ -119,7 +121,7 @@ def run_demo(
         raise CrganError(problems)
 
     progress.note("3/5 Training generator, discriminator and refiner")
-    config = load_config(overrides=size.overrides, steps=size.steps, seed=seed, threads=threads)
+    config = load_config(overrides=size.overrides, steps=size.steps, seed=seed, threads=threads, **{"data.cache": out / "prepared"})
     run = train(patients, out / "run", config=config, progress=progress)
     trained = time.monotonic()
 
@@ -130,19 +132,19 @@ def run_demo(
     progress.note("5/5 Scoring both, and writing the report")
     scores = {name: evaluate(out / name, unseen, out=out / f"scores-{name}", progress=progress) for name in (BEFORE, AFTER)}
     title = f"{size.unseen} unseen phantom patients, before and after refinement"
-    columns = ["region", *SHOWN.values()]
-    rows = _rows(scores)
     settings = {
         "training patients": size.patients,
         "unseen patients": size.unseen,
         "voxels": "×".join(map(str, size.shape)),
-        "steps": size.steps,
+        "training steps": size.steps,
         "seed": seed,
         "system": config.system,
-        "training took": f"{trained - begun:.0f} s, patients included",
+        "patients and training took": f"{trained - begun:.0f} s",
+        "all took": f"{time.monotonic() - begun:.0f} s",
     }
-    _write_report(out / "report.html", title=title, columns=columns, rows=rows, scores=scores, unseen=unseen, settings=settings)
-    return Demo(title=title, columns=columns, rows=rows, report=out / "report.html")
+    _write_report(out / "report.html", title=title, scores=scores, unseen=unseen, settings=settings)
+    columns = ["region", *(SHOWN[metric] for metric in PRINTED)]
+    return Demo(title=title, columns=columns, rows=_rows(scores, PRINTED), report=out / "report.html")
 
 
 def _clear(out: Path, *, overwrite: bool) -> None:
@@ -161,10 +163,11 @@ def _clear(out: Path, *, overwrite: bool) -> None:
     shutil.rmtree(out)
 
 
-def _rows(scores: Mapping[str, Scores]) -> list[list[str]]:
-    """Two rows per region, before and after refinement."""
+def _rows(scores: Mapping[str, Scores], metrics: Iterable[str]) -> list[list[str]]:
+    """Two rows per region, before and after refinement, with a cell per metric."""
+    metrics = tuple(metrics)
     return [
-        [f"{region}, {name}", *(mean_with_interval(scores[name].summary[region][metric]) for metric in SHOWN)]
+        [f"{region} {name}", *(mean_with_interval(scores[name].summary[region][metric]) for metric in metrics)]
         for region in scores[AFTER].summary
         for name in (BEFORE, AFTER)
     ]
@@ -174,8 +177,6 @@ def _write_report(
     path: Path,
     *,
     title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
     scores: Mapping[str, Scores],
     unseen: Path,
     settings: Mapping[str, object],
@@ -186,6 +187,7 @@ def _write_report(
     dataset = open_dataset(unseen)
     overlays = [_overlay(case, dataset, masks=path.parent) for case in dataset.cases[:PICTURED]]
     targets = dataset.labels.targets if dataset.labels is not None else ()
+    slices = [int(overlay.truth.any(axis=0).sum(axis=(1, 2)).argmax()) for overlay in overlays]
     write_report(
         path,
         title=title,
@@ -193,18 +195,19 @@ def _write_report(
         tables=[
             Table(
                 caption="Means over patients, with 95 % intervals",
-                columns=columns,
-                rows=rows,
+                columns=["region", *SHOWN.values()],
+                rows=_rows(scores, SHOWN),
                 note="Dice: overlap with the truth, 1 is perfect. FNR: share of the truth that was missed. "
                 "FPR: share of all other voxels that was marked. HD95: 95 % of the surfaces are closer than this.",
             )
         ],
         figures=[
             Figure(
-                png=draw_overlays(overlays, targets),
+                png=draw_overlays(overlays, targets, slices=slices),
                 alt="Slices of unseen patients: image, truth, generator, what the refiner calls missed and false, final mask.",
                 caption="One row per unseen patient, from left to right: what goes in, the truth, what the generator marks, "
-                "where the refiner thinks it misses something or marks too much, and what comes out.",
+                "where the refiner thinks that it misses something or marks too much, and what comes out. "
+                "Each is shown on the slice that holds most of the truth.",
             )
         ],
         settings=settings,
