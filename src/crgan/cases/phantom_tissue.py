@@ -129,7 +129,7 @@ def draw_anatomy(grid: Grid, rng: np.random.Generator, *, mass_centre: tuple[flo
     mass_mm
         Radius of the mass; tissue moves away from it by up to a sixth of that.
     """
-    size, elongation = 1 + 0.02 * rng.uniform(-1, 1), 1 + 0.03 * rng.uniform(-1, 1)
+    size, elongation = 1.01 + 0.015 * rng.uniform(-1, 1), 1 + 0.03 * rng.uniform(-1, 1)
     ventricle_size, atrophy = rng.uniform(0.7, 1.35), rng.uniform(0.0, 1.0)
     softness = max(0.45, 0.4 * float(np.mean(grid.spacing_mm)))
 
@@ -169,7 +169,7 @@ def draw_anatomy(grid: Grid, rng: np.random.Generator, *, mass_centre: tuple[flo
 
     # Vessels run where sulci cross the sheets of another noise; the sagittal sinus along the top of the fissure.
     vessel = np.hypot(np.minimum(sulci, fissure) - 0.3, 2.2 * smooth_noise(grid, 14, rng))
-    vessels = 0.8 * step(np.float32(0.5) - vessel, 0.6) * (cerebrum < 16) * ~in_cerebellum
+    vessels = 0.8 * step(np.float32(0.5) - vessel, 0.6) * (cerebrum < 16) * ~in_cerebellum * ~in_stem
     sinus = 2.6 - np.hypot(x, cerebrum - 2.5)
     plexus = 1.6 - np.sqrt((right - 24) ** 2 + 0.2 * (y + 34) ** 2 + (z - 9) ** 2)
     vessels = np.maximum(vessels, np.maximum(0.9 * step(sinus, 0.8) * (z > 20) * (y < 40), 0.5 * step(plexus, 0.8)))
