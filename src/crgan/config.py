@@ -1,0 +1,269 @@
+"""Every setting of a run, typed and checked; recipes are nothing but values for it.
+
+A setting that is ``None`` is derived from the training data by :mod:`crgan.planning`; the run folder's
+``config.yaml`` shows what it became.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from crgan.cases.labels import LabelScheme
+from crgan.errors import CrganError, Problem, fail
+from crgan.files import atomic_write
+from crgan.preprocessing.pipeline import PreprocessingSettings
+
+Plane = Literal["axial", "coronal", "sagittal"]
+SYSTEMS = tuple(f"{rnn}{kind}{refinement}" for rnn in ("", "rnn-") for kind in ("unet", "cgan") for refinement in ("", "+refinement"))
+
+
+class Settings(BaseModel):
+    """Settings are never changed in place, and a misspelt name is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Which files make up the data, and which patients are for what."""
+
+    layout: str | None = None
+    pattern: str | None = None
+    group: str | None = None
+    split: Path | None = None
+    fold: int | None = Field(None, ge=0)
+    validation: float = Field(0.15, gt=0, lt=1)  # share of the training patients
+    validation_cases: int = Field(12, ge=1)  # at most, or validation eats the training time
+    classes: dict[int, str] | None = None  # names of label values; None: as the layout declares
+    regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
+    cache: Path | None = None  # None: the user's cache folder
+
+    def label_scheme(self) -> LabelScheme | None:
+        """The declared meaning of the label values, if any."""
+        return None if self.classes is None else LabelScheme(classes=self.classes, regions=self.regions or {})
+
+
+class NetworkSettings(Settings):
+    """The size of the generator or the refiner and of what it sees."""
+
+    widths: tuple[int, ...] | None = None  # channels at full resolution and after each halving
+    recurrent_width: int | None = Field(None, ge=1)  # channels of the ConvLSTM
+    coarseness: int | None = Field(None, ge=1)  # in-plane voxels that make one pixel, along each side
+    crops: dict[Plane, tuple[int, int]] | None = None  # rows and columns of a training crop, in pixels
+    groups: int | None = Field(None, ge=1)  # (patient, plane) groups in a mini-batch
+
+
+class BatchSettings(Settings):
+    """What each (patient, plane) group of a mini-batch holds: several short sequences."""
+
+    sequences: int = Field(2, ge=1)  # the first of them drawn uniformly
+    length: int | None = Field(None, ge=1)  # slices of a sequence
+
+
+class AugmentationSettings(Settings):
+    """Random changes, the same for all slices of a sequence (paper, section 3.1)."""
+
+    rotation_degrees: float = Field(10.0, ge=0)
+    scale: float = Field(0.1, ge=0, lt=1)  # resize by 1 - scale to 1 / (1 - scale)
+    stretch: float = Field(0.0, ge=0, lt=1)  # the same, of one axis alone
+    contrast: float = Field(0.0, ge=0, lt=1)  # multiply by 1 - contrast to 1 + contrast
+    brightness: float = Field(0.0, ge=0)  # add up to this many standard deviations
+    noise: float = Field(0.05, ge=0)  # standard deviation of Gaussian noise, at most
+
+
+class OptimisationSettings(Settings):
+    """How the weights of a stage are found."""
+
+    optimiser: Literal["adamw", "rmsprop", "adadelta"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warm_up: int = Field(50, ge=0)  # steps of linear warm-up
+    decay: bool = True  # polynomial decay to 0
+    clip: float | None = Field(1.0, gt=0)  # largest gradient norm
+    cross_entropy: float = Field(1.0, ge=0)
+    dice: float = Field(1.0, ge=0)
+    l1: float = Field(0.0, ge=0)
+
+
+class AdversarialSettings(Settings):
+    """The discriminator's part."""
+
+    weight: float = Field(0.02, ge=0)
+    begin: float = Field(0.67, ge=0, lt=1)  # share of the stage after which it begins
+    widths: tuple[int, int] = (8, 16)
+    smoothing: float = Field(0.2, ge=0, lt=1)  # softening of the truth, at most
+
+
+class RefinementSettings(Settings):
+    """What the refiner sees and learns from."""
+
+    attend: bool = True  # only tiles around candidates; otherwise whole slices
+    candidate: float = Field(0.05, gt=0, lt=1)  # foreground probability that makes a voxel a candidate
+    target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    recipe: str = "default"
+    system: str = "rnn-cgan+refinement"
+    patient_wise: bool = True
+    noise_channel: bool = False
+    minutes: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, gt=0)
+    generator_share: float = Field(0.5, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    devices: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    threads: int | None = Field(None, ge=1)
+    logger: Literal["none", "tensorboard"] = "none"
+    planes: tuple[Plane, ...] | None = None
+    validations: int = Field(4, ge=1)  # a stage
+    patience: int | None = Field(None, ge=1)  # validations without a better Dice before a stage stops
+    data: DataSettings = DataSettings()
+    preprocessing: PreprocessingSettings = PreprocessingSettings()
+    batch: BatchSettings = BatchSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    generator: NetworkSettings = NetworkSettings()
+    refiner: NetworkSettings = NetworkSettings()
+    generator_optimisation: OptimisationSettings = OptimisationSettings()
+    refiner_optimisation: OptimisationSettings = OptimisationSettings()
+    adversarial: AdversarialSettings = AdversarialSettings()
+    refinement: RefinementSettings = RefinementSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.system not in SYSTEMS:
+            message = f"there is no system {self.system!r}; choose one of {', '.join(SYSTEMS)}"
+            raise ValueError(message)
+        if self.minutes is not None and self.steps is not None:
+            message = "give minutes or steps, not both"
+            raise ValueError(message)
+        return self
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the networks have a ConvLSTM."""
+        return self.system.startswith("rnn-")
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether the generator is trained against a discriminator."""
+        return "cgan" in self.system
+
+    @property
+    def has_refiner(self) -> bool:
+        """Whether a refiner follows the generator."""
+        return self.system.endswith("+refinement")
+
+
+def recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("crgan") / "recipes"
+    return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def load_config(*, recipe: str = "default", overrides: Sequence[str] = (), **named: Any) -> Config:
+    """Make the settings of a run from a recipe and what the user changes.
+
+    Parameters
+    ----------
+    recipe
+        The name of a recipe that comes with the package, or the path of a YAML file.
+    overrides
+        ``"key=value"`` texts, keys with dots for nested settings (``"generator.widths=[16, 32, 64]"``).
+    **named
+        Settings by name; None leaves the recipe's value.
+
+    Raises
+    ------
+    CrganError
+        If the recipe does not exist, a setting's name is unknown or its value does not fit.
+    """
+    values = _read_recipe(recipe)
+    values["recipe"] = recipe
+    for key, value in named.items():
+        if value is not None:
+            _set(values, key, value)
+    for text in overrides:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise fail("The setting could not be read.", where=f"--set {text}", expected="key=value", fix="write for example --set seed=1")
+        try:
+            _set(values, key.strip(), yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise fail("The setting's value could not be read.", where=f"--set {text}", got=str(error)) from error
+    return parse_config(values, where=f"recipe {recipe}")
+
+
+def parse_config(values: Mapping[str, Any], *, where: str | Path) -> Config:
+    """Check settings, telling all that is wrong with them at once (``CrganError``)."""
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [
+            Problem(
+                what="A setting is not as it should be.",
+                where=f"{where}, {'.'.join(map(str, item['loc'])) or 'settings'}",
+                expected=item["msg"],
+                got=repr(item["input"])[:120],
+                fix="docs/settings.md lists every setting",
+            )
+            for item in error.errors()
+        ]
+        raise CrganError(problems) from error
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write the settings as YAML, atomically."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_config(path: Path) -> Config:
+    """Read the settings of a run (``CrganError`` if the file is missing or damaged)."""
+    return parse_config(_read_yaml(path), where=path)
+
+
+def _read_recipe(recipe: str) -> dict[str, Any]:
+    if recipe in recipes():
+        return _read_yaml(Path(str(resources.files("crgan") / "recipes" / f"{recipe}.yaml")))
+    path = Path(recipe)
+    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        raise fail(
+            "There is no such recipe.",
+            where=f"--recipe {recipe}",
+            expected=f"one of {', '.join(recipes())}, or the path of a YAML file",
+            fix="choose one of them",
+        )
+    return _read_yaml(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fail("The settings could not be read.", where=path, got=error.strerror or str(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise fail("The settings are not valid YAML.", where=path, got=str(error)) from error
+    if not isinstance(values, dict):
+        raise fail("The settings are not a mapping.", where=path, expected="lines of the form `name: value`", got=type(values).__name__)
+    return values
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise fail("The setting has no parts.", where=key, fix=f"set {parent} itself")
+        values = child
+    values[last] = value

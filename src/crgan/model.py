@@ -1,0 +1,256 @@
+"""A trained system as one object and one folder: weights as safetensors, everything else as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from crgan.cases.labels import LabelScheme
+from crgan.config import Config, DataSettings, parse_config
+from crgan.errors import fail
+from crgan.files import atomic_write, read_json, write_json
+from crgan.machine import choose_device
+from crgan.networks.build import make_generator, make_refiner
+from crgan.preprocessing.fingerprint import Fingerprint
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.sweep.decision import decide_corrected, settle
+from crgan.sweep.volumes import decide, generate, refine
+
+FORMAT = 1
+"""Of the model folder; another one is refused."""
+
+_DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """The (p, q) of Eq. 7: add where ``FN >= p``, remove where ``FP > q``."""
+
+    p: float = 0.5
+    q: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Segmentation:
+    """What a model says of an image, on the image's grid.
+
+    Parameters
+    ----------
+    labels
+        ``(Z, Y, X)`` label values, uint8 or uint16.
+    probabilities
+        ``(K, Z, Y, X)`` float32, the final probability of each target; None unless asked for.
+    missed, added
+        ``(K, Z, Y, X)`` float32, the refiner's false-negative and false-positive masks; None unless asked for.
+    """
+
+    labels: NDArray[np.uint8 | np.uint16]
+    probabilities: NDArray[np.float32] | None = None
+    missed: NDArray[np.float32] | None = None
+    added: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """A trained system.
+
+    Parameters
+    ----------
+    generator, refiner
+        The networks; no refiner in the systems without one.
+    config
+        The settings it was trained with.
+    labels
+        What it segments.
+    pipeline
+        Its preprocessing.
+    fingerprint
+        Of the data it was trained on.
+    dial
+        The setting of the dial that was best on validation patients.
+    """
+
+    generator: nn.Module
+    refiner: nn.Module | None
+    config: Config
+    labels: LabelScheme
+    pipeline: Pipeline
+    fingerprint: Fingerprint
+    dial: Dial
+
+    def segment(
+        self,
+        image: NDArray[np.generic],
+        *,
+        spacing_mm: Sequence[float],
+        case_id: str = "",
+        fn_threshold: float | None = None,
+        fp_threshold: float | None = None,
+        generator_only: bool = False,
+        maps: bool = False,
+    ) -> Segmentation:
+        """Segment one image.
+
+        Parameters
+        ----------
+        image
+            ``(M, Z, Y, X)``, or ``(Z, Y, X)`` for a single modality, in the model's order of modalities; Z runs to the
+            head, Y to the front and X to the patient's right. A 2-D image is ``(M, 1, rows, columns)``.
+        spacing_mm
+            Voxel size ``(z, y, x)`` in millimetres.
+        case_id
+            Seeds the noise channel of systems that have one.
+        fn_threshold, fp_threshold
+            p and q of the dial; the model's own if None.
+        generator_only
+            Leave the refiner out.
+        maps
+            Also give probabilities and error masks.
+
+        Raises
+        ------
+        CrganError
+            If the image does not have the model's modalities or holds NaN or infinite voxels, or if the dial is set
+            where no refiner acts.
+        """
+        if image.ndim == 3:
+            image = image[None]
+        refiner = None if generator_only else self.refiner
+        if refiner is None and (fn_threshold is not None or fp_threshold is not None):
+            raise fail(
+                "The dial moves what the refiner decides, and no refiner acts here.",
+                got="a threshold together with --generator-only, or a model without a refiner",
+                fix="leave the thresholds out",
+            )
+        p = self.dial.p if fn_threshold is None else fn_threshold
+        q = self.dial.q if fp_threshold is None else fp_threshold
+        exclusive, targets = self.labels.exclusive, len(self.labels.targets)
+        prepared = self.pipeline.apply(image, spacing_mm)
+        first = generate(self.generator, prepared.image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
+        working = [first] if refiner is None else [first, refine(refiner, prepared.image, first, self.config, exclusive=exclusive)]
+        shape = image.shape[1:]
+        labels = np.zeros(shape, self.labels.decode(np.zeros((targets, 0), bool)).dtype)
+        kept = np.zeros((3 if refiner is not None else 1, targets, *shape), np.float32) if maps else None
+        for part, values in self.pipeline.restore_slabs(np.concatenate(working), prepared.geometry):
+            probabilities, corrected = values[:targets], values[-targets:]
+            decided = decide(probabilities, exclusive=exclusive)
+            if refiner is None:
+                masks = settle(decided, probabilities, exclusive=exclusive)
+            else:
+                masks = decide_corrected(decided, corrected, p=p, q=q, exclusive=exclusive)
+            labels[part] = self.labels.decode(masks)
+            if kept is not None:
+                kept[0, :, part] = corrected
+                if refiner is not None:
+                    kept[1, :, part] = np.where(decided, 0, corrected)
+                    kept[2, :, part] = np.where(decided, 1 - corrected, 0)
+        if kept is None:
+            return Segmentation(labels=labels)
+        if refiner is None:
+            return Segmentation(labels=labels, probabilities=kept[0])
+        return Segmentation(labels=labels, probabilities=kept[0], missed=kept[1], added=kept[2])
+
+    def save(self, folder: Path) -> None:
+        """Write the model; ``model.json`` comes last, so a folder that has it is complete."""
+        files = {}
+        for name, network in self._networks().items():
+            path = folder / f"{name}.safetensors"
+            tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+            with atomic_write(path) as temporary:
+                save_file(tensors, temporary)
+            files[path.name] = _digest(path)
+        write_json(
+            folder / _DESCRIPTION,
+            {
+                "format": FORMAT,
+                "versions": {name: version(name) for name in ("crgan", "torch", "numpy")},
+                "labels": self.labels.to_json(),
+                "pipeline": self.pipeline.to_json(),
+                # Where the data lay is nobody else's business.
+                "config": self.config.model_copy(update={"data": DataSettings()}).model_dump(mode="json"),
+                "fingerprint": self.fingerprint.to_json(),
+                "dial": {"p": self.dial.p, "q": self.dial.q},
+                "sha256": files,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path | str, *, device: str = "auto") -> Model:
+        """Read a model from its folder or from a run's.
+
+        Raises
+        ------
+        CrganError
+            If there is no model, it was written in another format, or a file is damaged.
+        """
+        folder = _model_folder(Path(path))
+        description = read_json(folder / _DESCRIPTION)
+        if description.get("format") != FORMAT:
+            raise fail(
+                "The model was written in another format.",
+                where=folder / _DESCRIPTION,
+                expected=f"format {FORMAT}",
+                got=f"format {description.get('format')}, by crgan {description.get('versions', {}).get('crgan', 'unknown')}",
+                fix="install the version of crgan that wrote it, or train anew",
+            )
+        for name, digest in description["sha256"].items():
+            if not (folder / name).is_file() or _digest(folder / name) != digest:
+                raise fail("A file of the model is missing or damaged.", where=folder / name, fix="copy the model from its source again")
+        config = parse_config(description["config"], where=folder / _DESCRIPTION)
+        labels = LabelScheme.from_json(description["labels"])
+        pipeline = Pipeline.from_json(description["pipeline"])
+        sizes: dict[str, Any] = {"modalities": len(pipeline.modalities), "targets": len(labels.targets)}
+        chosen = choose_device(device)
+        return cls(
+            generator=_read_weights(make_generator(config, **sizes, exclusive=labels.exclusive), folder, "generator", chosen),
+            refiner=_read_weights(make_refiner(config, **sizes), folder, "refiner", chosen) if config.has_refiner else None,
+            config=config,
+            labels=labels,
+            pipeline=pipeline,
+            fingerprint=Fingerprint.from_json(description["fingerprint"]),
+            dial=Dial(**description["dial"]),
+        )
+
+    def _networks(self) -> dict[str, nn.Module]:
+        networks = {"generator": self.generator}
+        if self.refiner is not None:
+            networks["refiner"] = self.refiner
+        return networks
+
+
+def _model_folder(path: Path) -> Path:
+    for folder in (path, path / "model"):
+        if (folder / _DESCRIPTION).is_file():
+            return folder
+    raise fail(
+        "There is no trained model here.",
+        where=path,
+        expected=f"a run folder of `crgan train`, or a model folder with {_DESCRIPTION}",
+        got="nothing there" if not path.exists() else "a run that has not ended" if (path / "config.yaml").exists() else "other files",
+        fix="name the folder given to `crgan train --out`; a run that was stopped goes on with --resume",
+    )
+
+
+def _read_weights(network: nn.Module, folder: Path, name: str, device: torch.device) -> nn.Module:
+    path = folder / f"{name}.safetensors"
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise fail("The weights do not fit the model.", where=path, got=str(error).splitlines()[0], fix="copy the model again") from error
+    return network.to(device).eval()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

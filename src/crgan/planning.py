@@ -1,0 +1,96 @@
+"""Sizes of networks, crops and batches, derived from what the training data are like."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+from crgan.config import Config, NetworkSettings, Plane
+from crgan.preprocessing.fingerprint import Fingerprint
+
+# Measured on two CPU cores: shorter steps make more of them in the same minutes, longer ones use the cores better.
+_PIXELS_A_STEP = 200_000
+_MAX_GROUPS = 8
+# Images at least this large in plane are first looked at with half the resolution.
+_COARSE_FROM = 96
+_MAX_CROP = 192
+_TILE_LIMITS = (32, 128)
+_TILE_MARGIN = 1.3  # a tile is this much larger than what it is centred on
+
+
+def derive_settings(config: Config, fingerprint: Fingerprint) -> Config:
+    """Fill in every setting that the user left to the data.
+
+    Parameters
+    ----------
+    config
+        Settings with ``None`` where the data decide.
+    fingerprint
+        Of the prepared training cases.
+
+    Returns
+    -------
+    Config
+        The same settings without ``None`` among those of planes, sequences and networks.
+    """
+    planes = config.planes or _planes(fingerprint)
+    isotropic = len(planes) > 1
+    flat = fingerprint.shape.median[0] == 1
+    length = config.batch.length or (1 if flat else 8 if isotropic else 6)
+    batch = config.batch.model_copy(update={"length": length})
+    config = config.model_copy(update={"planes": planes, "batch": batch})
+    sizes = {plane: _in_plane(fingerprint.shape.median, plane) for plane in planes}
+    coarse = min(min(size) for size in sizes.values()) >= _COARSE_FROM
+    generator = _network(config, config.generator, sizes, coarseness=2 if coarse and config.has_refiner else 1)
+    config = config.model_copy(update={"generator": generator})
+    if not config.has_refiner:
+        return config
+    if config.refinement.attend:
+        extent = fingerprint.foreground_extent or fingerprint.shape.median
+        sizes = {plane: _tile(_in_plane(extent, plane), limit=sizes[plane]) for plane in planes}
+    refiner = _network(config, config.refiner, sizes, coarseness=1)
+    return config.model_copy(update={"refiner": refiner})
+
+
+def _planes(fingerprint: Fingerprint) -> tuple[Plane, ...]:
+    if fingerprint.shape.median[0] == 1:
+        return ("axial",)
+    spacing = fingerprint.spacing_mm.median
+    if max(spacing) / min(spacing) <= 3.0:
+        return ("axial", "coronal", "sagittal")
+    native: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+    return (native[spacing.index(max(spacing))],)
+
+
+def _in_plane(shape: tuple[float, float, float], plane: Plane) -> tuple[float, float]:
+    z, y, x = shape
+    return {"axial": (y, x), "coronal": (z, x), "sagittal": (z, y)}[plane]
+
+
+def _tile(extent: tuple[float, float], *, limit: tuple[float, float]) -> tuple[float, float]:
+    low, high = _TILE_LIMITS
+    rows, columns = (min(max(low, min(high, _TILE_MARGIN * size)), most) for size, most in zip(extent, limit, strict=True))
+    return rows, columns
+
+
+def _network(config: Config, chosen: NetworkSettings, sizes: dict[Plane, tuple[float, float]], *, coarseness: int) -> NetworkSettings:
+    """Complete a network's settings for slices of ``sizes`` in-plane voxels."""
+    coarseness = chosen.coarseness or coarseness
+    largest = max(max(size) for size in sizes.values()) / coarseness
+    widths = chosen.widths or ((16, 32, 64, 128) if largest <= 80 else (16, 32, 64, 96, 128))
+    step = 2 ** (len(widths) - 1)
+    crops = chosen.crops or {
+        plane: (_multiple(size[0] / coarseness, step), _multiple(size[1] / coarseness, step)) for plane, size in sizes.items()
+    }
+    pixels = max(prod(crop) for crop in crops.values()) * config.batch.sequences * (config.batch.length or 1)
+    groups = chosen.groups or max(2, min(_MAX_GROUPS, round(_PIXELS_A_STEP / pixels)))
+    return NetworkSettings(
+        widths=widths,
+        recurrent_width=chosen.recurrent_width or widths[-1] // 2,
+        coarseness=coarseness,
+        crops=crops,
+        groups=groups,
+    )
+
+
+def _multiple(size: float, step: int) -> int:
+    return step * max(1, ceil(min(size, _MAX_CROP) / step - 0.25))

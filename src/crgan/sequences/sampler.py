@@ -1,0 +1,179 @@
+"""Patient-wise mini-batches (paper, section 2.3): every group is several sequences of one patient and plane.
+
+All randomness of step ``n`` comes from (seed, stage, n, rank), so a resumed run needs no sampler state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crgan.config import AugmentationSettings, Plane
+from crgan.preprocessing.stored import StoredCase
+from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
+from crgan.sequences.batch import Batch
+from crgan.sequences.coarsening import average_blocks
+from crgan.sequences.planes import as_slice_index, as_slices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCase:
+    """A prepared case, and what else a stage needs of it.
+
+    Parameters
+    ----------
+    stored
+        Image, label and the places of each class.
+    probabilities
+        ``(K, Z, Y, X)``, the generator's, where the refiner is trained.
+    candidates
+        ``(N, 3)`` voxel indices to draw crops around in place of anywhere; None for anywhere.
+    errors
+        ``(N, 3)`` voxel indices where the generator is wrong; crops are drawn around them as around a class.
+    """
+
+    stored: StoredCase
+    probabilities: NDArray[np.float16] | None = None
+    candidates: NDArray[np.int32] | None = None
+    errors: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Draws mini-batches.
+
+    Parameters
+    ----------
+    cases
+        The training cases.
+    table
+        Which target holds which label code: bool ``(K, codes)``.
+    planes, crops
+        The planes, and the rows and columns of a crop in each, in the network's pixels.
+    coarseness
+        In-plane voxels that make one pixel, along each side.
+    groups, sequences, length
+        Groups in a batch, sequences in a group, slices in a sequence.
+    augmentation
+        What is changed at random.
+    seed
+        A different stream for every (run, stage, rank).
+    """
+
+    cases: Sequence[TrainingCase]
+    table: NDArray[np.bool_]
+    planes: Sequence[Plane]
+    crops: Mapping[Plane, tuple[int, int]]
+    coarseness: int
+    groups: int
+    sequences: int
+    length: int
+    augmentation: AugmentationSettings
+    seed: tuple[int, ...]
+
+    def batch(self, step: int, device: torch.device) -> Batch:
+        """Draw the batch of a step, onto ``device``."""
+        random = np.random.default_rng([*self.seed, step])
+        plane = self.planes[int(random.integers(len(self.planes)))]
+        patients = self._patients()
+        names = sorted(patients)
+        chosen = random.choice(len(names), size=self.groups, replace=self.groups > len(names))
+        drawn: list[tuple[Tensor, ...]] = []
+        changes: list[Change] = []
+        for index in chosen:
+            cases = patients[names[index]]
+            case = cases[random.integers(len(cases))]
+            for number in range(self.sequences):
+                change = draw_change(self.augmentation, random)
+                centre = self._centre(case, plane, random, uniform=number == 0)
+                drawn.append(self._read(case, plane, change, centre))
+                changes.append(change)
+        images, codes, valid, *rest = (torch.stack(parts).to(device) for parts in zip(*drawn, strict=True))
+        generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
+        table = torch.from_numpy(self.table.T.astype(np.float32)).to(device)
+        targets = table[codes.squeeze(2).long()].movedim(-1, 2)
+        coarse = self._coarsen
+        return Batch(
+            images=recolour(coarse(images), changes, generator),
+            targets=coarse(targets),
+            valid=(coarse(valid) > 0.5).float(),
+            probabilities=coarse(rest[0]) if rest else None,
+            groups=self.groups,
+        )
+
+    def _patients(self) -> dict[str, list[TrainingCase]]:
+        patients: dict[str, list[TrainingCase]] = defaultdict(list)
+        for case in self.cases:
+            patients[case.stored.patient_id].append(case)
+        return patients
+
+    def _coarsen(self, x: Tensor) -> Tensor:
+        """Average blocks of voxels into the network's pixels."""
+        return average_blocks(x, self.coarseness)
+
+    def _centre(self, case: TrainingCase, plane: Plane, random: np.random.Generator, *, uniform: bool) -> NDArray[np.float64]:
+        """Where a crop is centred: (slice, row, column), before the image's borders are minded."""
+        places = case.candidates
+        if not uniform:
+            stored = case.stored
+            choices = [stored.coordinates(code) for code in range(1, self.table.shape[1])]
+            if case.errors is not None:
+                choices.append(case.errors)
+            choices = [choice for choice in choices if len(choice)]
+            if choices:
+                places = choices[random.integers(len(choices))]
+        if places is None or not len(places):
+            shape = np.asarray(case.stored.shape)
+            index = random.integers(shape)
+        else:
+            index = np.asarray(places[random.integers(len(places))])
+        centre = as_slice_index(index.astype(np.int64), plane).astype(np.float64)
+        jitter = np.array([self.length, *(side * self.coarseness for side in self.crops[plane])]) / 4
+        return np.asarray(centre + random.uniform(-jitter, jitter))
+
+    def _read(self, case: TrainingCase, plane: Plane, change: Change, centre: NDArray[np.float64]) -> tuple[Tensor, ...]:
+        """Cut one sequence out of a case: image, codes, validity and, if there are any, probabilities."""
+        image = as_slices(case.stored.image, plane)
+        label = case.stored.label
+        if label is None:  # the caller trains on labelled cases only
+            message = f"case {case.stored.case_id} has no label"
+            raise ValueError(message)
+        count, *size = image.shape[1:]
+        start = int(np.clip(round(centre[0] - self.length / 2), 0, max(0, count - self.length)))
+        slices = slice(start, min(start + self.length, count))
+        crop = (self.crops[plane][0] * self.coarseness, self.crops[plane][1] * self.coarseness)
+        around: list[float] = []
+        parts: list[slice] = []
+        for middle, far, whole in zip(centre[1:], reach(change, crop), size, strict=True):
+            # A crop stays inside the image if it fits, and is centred on the image if it does not.
+            around.append(float(np.clip(middle, far - 0.5, whole - far - 0.5)) if 2 * far <= whole else (whole - 1) / 2)
+            parts.append(slice(max(0, int(around[-1] - far) - 1), min(whole, int(around[-1] + far) + 3)))
+        block = (slices, *parts)
+        points = sampling_points(change, crop, (around[0], around[1]))
+        limits = torch.tensor(size, dtype=torch.float32) - 0.5
+        inside = ((points >= -0.5) & (points <= limits)).all(-1).float()
+        local = points - torch.tensor([float(parts[0].start), float(parts[1].start)])
+        read = [
+            sample(_floats(image[(slice(None), *block)]).movedim(0, 1), local),
+            sample(_floats(as_slices(label, plane)[block])[:, None], local, nearest=True).to(torch.uint8),
+            inside.expand(slices.stop - slices.start, 1, *crop),
+        ]
+        if case.probabilities is not None:
+            read.append(sample(_floats(as_slices(case.probabilities, plane)[(slice(None), *block)]).movedim(0, 1), local))
+        missing = self.length - (slices.stop - slices.start)
+        if missing:  # fewer slices than a sequence is long: the last is repeated, and not valid
+            read = [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in read]
+            read[2] = read[2].clone()
+            read[2][-missing:] = 0
+        return tuple(read)
+
+
+def _floats(array: NDArray[np.generic]) -> Tensor:
+    """Copy part of a mapped file, which must not be written to, into a tensor."""
+    return torch.from_numpy(np.array(array, np.float32))

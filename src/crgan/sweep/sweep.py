@@ -1,0 +1,120 @@
+"""Running a network over the windows of one plane of one patient, with frozen patient statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crgan.networks.normalization import patient_statistics, recording_statistics
+from crgan.sequences.coarsening import average_blocks
+from crgan.sweep.windows import Window
+
+# Pixels that go through a network at once: enough to keep two cores busy, small enough for a few hundred megabytes.
+_PIXELS_AT_ONCE = 300_000
+
+
+def sweep(
+    network: nn.Module,
+    planes: Sequence[NDArray[np.generic]],
+    windows: Sequence[Window],
+    *,
+    tile: tuple[int, int],
+    coarseness: int,
+    statistics_windows: int,
+    head: Callable[[Tensor, Tensor], Tensor],
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Apply a network to windows of a plane.
+
+    Statistics are taken once, over evenly spaced windows, and frozen: the result for a window depends neither on the
+    order of windows nor on what shares its batch.
+
+    Parameters
+    ----------
+    network
+        Takes ``(S, T, C, h, w)`` and a mask of valid pixels, gives ``(S, T, O, h, w)``.
+    planes
+        Arrays ``(C_i, slices, rows, columns)``, concatenated to the network's C input channels.
+    windows
+        What to cover; nothing is yielded for none.
+    tile
+        Rows and columns of every window, multiples of what the network needs.
+    coarseness
+        In-plane voxels that make one of the network's pixels.
+    statistics_windows
+        How many windows stand for the patient's statistics, as many as a group of a training batch has sequences.
+    head
+        Turns the network's output and its input into what is wanted, ``(S, T, K, h, w)``.
+
+    Yields
+    ------
+    Window, NDArray
+        Each window and its ``(K, slices, rows, columns)`` result, cut to the part inside the plane.
+    """
+    if not windows:
+        return
+    device = next(network.parameters()).device
+    longest = max(window.stop - window.start for window in windows)
+    full = [window for window in windows if window.stop - window.start == longest]
+    some = min(statistics_windows, len(full))
+    spaced = [full[int((number + 0.5) * len(full) / some)] for number in range(some)]
+    pixels = tile[0] * tile[1] // coarseness**2
+    with torch.inference_mode(), patient_statistics(network):
+        with recording_statistics(network):
+            network(*_inputs(planes, spaced, tile, coarseness, device))
+        for length, same in groupby(sorted(windows, key=lambda w: w.stop - w.start), key=lambda w: w.stop - w.start):
+            todo = list(same)
+            at_once = max(1, _PIXELS_AT_ONCE // (pixels * length))
+            for first in range(0, len(todo), at_once):
+                chunk = todo[first : first + at_once]
+                x, valid = _inputs(planes, chunk, tile, coarseness, device)
+                result = head(network(x, valid), x).float()
+                if coarseness > 1:
+                    result = F.interpolate(result.flatten(0, 1), size=tile, mode="bilinear").unflatten(0, result.shape[:2])
+                for window, values in zip(chunk, result.movedim(1, 2).cpu().numpy(), strict=True):
+                    rows, columns = inside(window, tile, planes[0].shape[-2:])
+                    yield (
+                        window,
+                        values[
+                            :,
+                            :,
+                            rows.start - window.row : rows.stop - window.row,
+                            columns.start - window.column : columns.stop - window.column,
+                        ],
+                    )
+
+
+def inside(window: Window, tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice]:
+    """Rows and columns of a window that lie within a slice of ``shape``."""
+    return (
+        slice(max(0, window.row), min(shape[0], window.row + tile[0])),
+        slice(max(0, window.column), min(shape[1], window.column + tile[1])),
+    )
+
+
+def _inputs(
+    planes: Sequence[NDArray[np.generic]], windows: Sequence[Window], tile: tuple[int, int], coarseness: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Cut out windows of equal length, padded by edge values: ``(S, T, C, h, w)`` and the valid pixels ``(S, T, 1, h, w)``."""
+    images, masks = [], []
+    for window in windows:
+        rows, columns = inside(window, tile, planes[0].shape[-2:])
+        block = [np.asarray(plane[:, window.start : window.stop, rows, columns], np.float32) for plane in planes]
+        image = torch.from_numpy(np.concatenate(block)).movedim(0, 1)
+        padding = (
+            columns.start - window.column,
+            window.column + tile[1] - columns.stop,
+            rows.start - window.row,
+            window.row + tile[0] - rows.stop,
+        )
+        masks.append(F.pad(torch.ones(len(image), 1, *image.shape[-2:]), padding))
+        images.append(F.pad(image, padding, mode="replicate"))
+    x, valid = torch.stack(images).to(device), torch.stack(masks).to(device)
+    if coarseness > 1:
+        x, valid = average_blocks(x, coarseness), (average_blocks(valid, coarseness) > 0.5).float()
+    return x, valid

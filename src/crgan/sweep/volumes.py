@@ -1,0 +1,173 @@
+"""The generator and the refiner on a whole prepared volume, all planes averaged."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crgan.config import Config, NetworkSettings, Plane
+from crgan.networks.composition import corrected_logits, hard_decision, target_probabilities
+from crgan.sequences.planes import as_slices
+from crgan.sweep.sweep import inside, sweep
+from crgan.sweep.windows import Window, attending_windows, covering_windows
+
+# Slices up to this many of the network's pixels a side go through whole; larger ones in tiles of this size.
+_LARGEST_TILE = 256
+
+
+def generate(
+    generator: nn.Module, image: NDArray[np.generic], config: Config, *, targets: int, exclusive: bool, case_id: str
+) -> NDArray[np.float16]:
+    """Segment a prepared image by the generator alone.
+
+    Parameters
+    ----------
+    generator
+        A generator in evaluation mode.
+    image
+        ``(M, Z, Y, X)``, prepared.
+    config
+        The run's settings, none left to be derived.
+    targets, exclusive
+        How many targets there are, and whether they exclude each other.
+    case_id
+        Seeds the noise channel, where the system has one.
+
+    Returns
+    -------
+    NDArray
+        ``(K, Z, Y, X)`` float16, the probability of each target, averaged over the planes.
+    """
+    arrays = [image]
+    if config.noise_channel:
+        arrays.append(np.random.default_rng(zlib.crc32(case_id.encode())).standard_normal((1, *image.shape[1:]), np.float32))
+
+    def head(logits: Tensor, _: Tensor) -> Tensor:
+        return target_probabilities(logits, exclusive=exclusive)
+
+    sums = _Sums((targets, *image.shape[1:]))
+    for plane, length in _planes(config):
+        slices = [as_slices(array, plane) for array in arrays]
+        tile = _whole_tile(slices[0].shape[-2:], config.generator, plane)
+        windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
+        coarseness = _coarseness(config.generator)
+        results = sweep(generator, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
+        sums.add(plane, tile, results)
+    return (sums.total / sums.weight).astype(np.float16)
+
+
+def candidate_voxels(probabilities: NDArray[np.float16], config: Config) -> NDArray[np.bool_]:
+    """Where the refiner looks: voxels that the generator holds for a target with some probability, bool ``(Z, Y, X)``."""
+    if not config.refinement.attend:
+        return np.ones(probabilities.shape[1:], bool)
+    return np.asarray((probabilities > config.refinement.candidate).any(axis=0))
+
+
+def decide(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.bool_]:
+    """Make the generator's own decision from ``(K, Z, Y, X)`` probabilities, slice by slice; bool, same shape."""
+    decided = np.empty(probabilities.shape, bool)
+    for z in range(probabilities.shape[1]):
+        slab = torch.from_numpy(probabilities[:, z].astype(np.float32))
+        decided[:, z] = hard_decision(slab, exclusive=exclusive).numpy()
+    return decided
+
+
+def refine(
+    refiner: nn.Module, image: NDArray[np.generic], probabilities: NDArray[np.float16], config: Config, *, exclusive: bool
+) -> NDArray[np.float16]:
+    """Correct the generator's decision.
+
+    Parameters
+    ----------
+    refiner
+        A refiner in evaluation mode.
+    image
+        ``(M, Z, Y, X)``, prepared.
+    probabilities
+        ``(K, Z, Y, X)``, what :func:`generate` gave.
+    config
+        The run's settings, none left to be derived.
+    exclusive
+        Whether the targets exclude each other.
+
+    Returns
+    -------
+    NDArray
+        ``(K, Z, Y, X)`` float16: the corrected probability P*, averaged over the planes that looked at a voxel; the
+        generator's decision, 0 or 1, where none did.
+    """
+    candidates = candidate_voxels(probabilities, config)
+    targets = len(probabilities)
+    coarseness = _coarseness(config.refiner)
+
+    def head(errors: Tensor, x: Tensor) -> Tensor:
+        return corrected_logits(hard_decision(x[:, :, -targets:], exclusive=exclusive), errors).sigmoid()
+
+    sums = _Sums(probabilities.shape)
+    for plane, length in _planes(config):
+        slices = [as_slices(image, plane), as_slices(probabilities, plane)]
+        if config.refinement.attend and config.refiner.crops is not None:
+            rows, columns = config.refiner.crops[plane]
+            tile = (rows * coarseness, columns * coarseness)
+            windows = attending_windows(as_slices(candidates, plane), length=length, tile=tile)
+        else:
+            tile = _whole_tile(slices[0].shape[-2:], config.refiner, plane)
+            windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
+        results = sweep(refiner, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
+        sums.add(plane, tile, results)
+    corrected = decide(probabilities, exclusive=exclusive).astype(np.float16)
+    seen = sums.weight > 0
+    corrected[:, seen] = sums.total[:, seen] / sums.weight[seen]
+    return corrected
+
+
+class _Sums:
+    """Results of windows, added up over all planes."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.total = np.zeros(shape, np.float32)
+        self.weight = np.zeros(shape[1:], np.float32)
+
+    def add(self, plane: Plane, tile: tuple[int, int], results: Iterable[tuple[Window, NDArray[np.float32]]]) -> None:
+        total, weight = as_slices(self.total, plane), as_slices(self.weight, plane)
+        for window, values in results:
+            rows, columns = inside(window, tile, weight.shape[-2:])
+            total[:, window.start : window.stop, rows, columns] += values
+            weight[window.start : window.stop, rows, columns] += 1
+
+
+def _planes(config: Config) -> list[tuple[Plane, int]]:
+    """The planes and the slices of a window; both must have been derived from the data."""
+    if config.planes is None or config.batch.length is None:
+        message = "planes and sequence length have not been derived from the data"
+        raise ValueError(message)
+    return [(plane, config.batch.length) for plane in config.planes]
+
+
+def _coarseness(settings: NetworkSettings) -> int:
+    return settings.coarseness or 1
+
+
+def _shape(slices: NDArray[np.generic]) -> tuple[int, int, int]:
+    count, rows, columns = slices.shape[-3:]
+    return count, rows, columns
+
+
+def _whole_tile(size: Sequence[int], settings: NetworkSettings, plane: Plane) -> tuple[int, int]:
+    """The tile that holds a slice of ``size`` voxels and suits the network: bounded, and no smaller than a training crop.
+
+    Most patients then share a tile's size, which spares the convolutions from being set up anew for each.
+    """
+    coarseness = _coarseness(settings)
+    step = coarseness * 2 ** (len(settings.widths or ()) - 1)
+    least = (settings.crops or {}).get(plane, (1, 1))
+    rows, columns = (
+        step * ceil(min(max(side, coarseness * crop), _LARGEST_TILE * coarseness) / step) for side, crop in zip(size, least, strict=True)
+    )
+    return rows, columns

@@ -1,0 +1,139 @@
+"""The adversarial stage: the generator learns from the truth and from the discriminator (paper, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crgan.cases.labels import LabelScheme
+from crgan.config import Config
+from crgan.networks.composition import target_probabilities
+from crgan.preprocessing.stored import StoredCase
+from crgan.sequences.batch import Batch
+from crgan.sequences.sampler import Sampler
+from crgan.sweep.volumes import decide, generate
+from crgan.training.losses import deceive_loss, judge_loss, segmentation_loss
+from crgan.training.optimisation import make_optimiser
+from crgan.training.stage import descend
+from crgan.training.validation import compare_targets, mean_scores
+
+
+class AdversarialStage:
+    """Trains the generator and, if the system has one, the discriminator.
+
+    Parameters
+    ----------
+    fabric
+        Devices, precision and gradients.
+    config
+        The run's settings, none left to be derived.
+    labels
+        What the targets are.
+    generator, discriminator
+        The networks; no discriminator in the systems without one.
+    sampler
+        Mini-batches of the training patients.
+    validation
+        Cases that are validated on; none of them is in the sampler.
+    """
+
+    name = "adversarial"
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        labels: LabelScheme,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module | None,
+        sampler: Sampler,
+        validation: Sequence[StoredCase],
+    ) -> None:
+        self._fabric = fabric
+        self._config = config
+        self._labels = labels
+        self._sampler = sampler
+        self._validation = validation
+        self._generator, optimiser = fabric.setup(generator, make_optimiser(config.generator_optimisation, generator.parameters()))
+        modules, optimisers = {"generator": generator}, {"generator": optimiser}
+        self._discriminator: nn.Module | None = None
+        if discriminator is not None:
+            judge = make_optimiser(config.generator_optimisation, discriminator.parameters())
+            self._discriminator, optimisers["discriminator"] = fabric.setup(discriminator, judge)
+            modules["discriminator"] = discriminator
+        self.modules: Mapping[str, nn.Module] = modules
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = optimisers
+
+    def step(self, number: int, total: int | None) -> dict[str, float]:
+        """Train one step; see :class:`~crgan.training.stage.Stage`."""
+        settings = self._config.generator_optimisation
+        batch = self._sampler.batch(number, self._fabric.device)
+        self._generator.train()
+        logits = self._generator(self._with_noise(batch.images, number), batch.valid, groups=batch.groups)
+        loss = segmentation_loss(logits, batch.targets, batch.valid, exclusive=self._labels.exclusive, settings=settings)
+        figures = {"loss": loss.detach()}
+        begin = self._config.adversarial.begin
+        if self._discriminator is not None and (begin == 0 or (total is not None and number >= begin * total)):
+            fake = target_probabilities(logits, exclusive=self._labels.exclusive)
+            figures["judge"] = self._train_discriminator(batch, fake.detach(), number, total)
+            self._discriminator.requires_grad_(requires_grad=False)
+            judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
+            deceive = deceive_loss(judged, batch.valid)
+            figures["deceive"] = deceive.detach()
+            loss = loss + self._config.adversarial.weight * deceive
+        descend(self._fabric, loss, self._generator, self.optimisers["generator"], settings=settings, step=number, total=total)
+        return {name: float(value) for name, value in figures.items()}
+
+    def validate(self) -> dict[str, float]:
+        """Measure the generator alone on whole validation volumes."""
+        exclusive = self._labels.exclusive
+        return mean_scores(
+            compare_targets(decide(probabilities, exclusive=exclusive), case, self._labels)
+            for case in self._validation
+            for probabilities in [self.generate(case)]
+        )
+
+    def generate(self, case: StoredCase) -> NDArray[np.float16]:
+        """Give what the generator says of a prepared case: ``(K, Z, Y, X)``."""
+        generator = self.modules["generator"].eval()
+        targets = len(self._labels.targets)
+        return generate(generator, case.image, self._config, targets=targets, exclusive=self._labels.exclusive, case_id=case.case_id)
+
+    def _train_discriminator(self, batch: Batch, fake: Tensor, number: int, total: int | None) -> Tensor:
+        if self._discriminator is None:
+            message = "this system has no discriminator"
+            raise ValueError(message)
+        self._discriminator.train()
+        self._discriminator.requires_grad_(requires_grad=True)
+        real = self._soften(batch.targets, number)
+        # Separate passes, because patient-wise statistics over real and fake together would mix the two.
+        judged_real = self._discriminator(batch.images, real, batch.valid, groups=batch.groups)
+        judged_fake = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
+        loss = judge_loss(judged_real, judged_fake, batch.valid)
+        settings = self._config.generator_optimisation
+        descend(self._fabric, loss, self._discriminator, self.optimisers["discriminator"], settings=settings, step=number, total=total)
+        return loss.detach()
+
+    def _soften(self, targets: Tensor, number: int) -> Tensor:
+        """Take the hardness from the truth, by which it could be told from probabilities."""
+        most = self._config.adversarial.smoothing
+        classes = targets.shape[2] + 1 if self._labels.exclusive else 2
+        share = torch.rand((len(targets), 1, 1, 1, 1), generator=self._random(number, 1), device=targets.device) * most
+        return (1 - share) * targets + share / classes
+
+    def _with_noise(self, images: Tensor, number: int) -> Tensor:
+        if not self._config.noise_channel:
+            return images
+        shape = (*images.shape[:2], 1, *images.shape[3:])
+        return torch.cat([images, torch.randn(shape, generator=self._random(number, 2), device=images.device)], dim=2)
+
+    def _random(self, number: int, purpose: int) -> torch.Generator:
+        """Make a generator whose numbers depend on the run's seed, the step and the purpose alone."""
+        seed = hash((*self._sampler.seed, number, purpose)) & (2**62 - 1)  # of integers alone, so the same in every process
+        return torch.Generator(self._fabric.device).manual_seed(seed)

@@ -1,0 +1,168 @@
+"""The loop that trains a stage: steps, validation, checkpoints, resuming, stopping early."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from crgan.progress import Progress
+from crgan.training.checkpoint import load_state, save_state
+from crgan.training.journal import Journal
+from crgan.training.stage import Stage
+
+# The first steps pay for first touches of memory and are not measured; the next ones are.
+_WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
+# The learning rate's warm-up and the discriminator's late entry are not in the measurement.
+_CAUTION = 0.9
+_SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+@dataclass
+class _Facts:
+    """Where a stage is; stored with every checkpoint."""
+
+    step: int = 0
+    total: int | None = None
+    best: float = -1.0
+    unimproved: int = 0
+    seconds: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def improved_by(self, scores: dict[str, float]) -> bool:
+        """Take in the scores of a validation, and tell whether they are the best so far."""
+        self.figures |= scores
+        self.unimproved += 1
+        if scores["dice"] <= self.best:
+            return False
+        self.best, self.unimproved = scores["dice"], 0
+        return True
+
+
+def run_stage(
+    fabric: Fabric,
+    stage: Stage,
+    folder: Path,
+    *,
+    steps: int | None,
+    seconds: float | None,
+    validations: int,
+    patience: int | None,
+    journal: Journal,
+    progress: Progress,
+) -> dict[str, float]:
+    """Train a stage to its end, from its last checkpoint if there is one, and leave the best weights in its networks.
+
+    Parameters
+    ----------
+    fabric
+        Devices.
+    stage
+        What is trained.
+    folder
+        For ``last.safetensors`` and ``best.safetensors``.
+    steps, seconds
+        How many steps, or the wall-clock time from which their number is found by measuring the first ones.
+    validations
+        How often to validate, evenly spaced, the last time at the end.
+    patience
+        Validations without a better Dice before the stage stops; None to go to the end.
+    journal
+        Takes down the figures.
+    progress
+        Follows the steps.
+
+    Returns
+    -------
+    dict
+        The best validation's figures.
+    """
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    facts = _Facts(total=steps)
+    if last.exists():
+        facts = _Facts(**load_state(last, stage.modules, stage.optimisers))
+        journal.rewind(stage.name, facts.step)
+
+    def save() -> None:
+        if fabric.is_global_zero:
+            save_state(last, stage.modules, stage.optimisers, asdict(facts))
+        fabric.barrier()
+
+    if facts.total is None:
+        facts.total = _measure(stage, facts, seconds or 0.0, validations)
+        save()
+    total = facts.total
+    marks = {math.ceil(total * (number + 1) / validations) for number in range(validations)}
+    saved = begun = time.monotonic()
+    before = facts.seconds
+    with _interruptions() as interrupted, progress.task(stage.name, total) as task:
+        task.advance(facts.step, **facts.figures)
+        while facts.step < total and not (patience and facts.unimproved >= patience):
+            facts.figures |= stage.step(facts.step, total)
+            facts.step += 1
+            task.advance(1, **facts.figures)
+            if facts.step in marks:
+                scores = stage.validate()
+                if facts.improved_by(scores) and fabric.is_global_zero:
+                    save_state(best, stage.modules, {}, {"step": facts.step, **scores})
+                facts.seconds = before + time.monotonic() - begun
+                journal.add(stage.name, facts.step, facts.seconds, facts.figures)
+                task.advance(0, **facts.figures)
+            if facts.step in marks or interrupted.is_set() or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                facts.seconds = before + time.monotonic() - begun
+                save()
+                saved = time.monotonic()
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+    found: dict[str, Any] = load_state(best, stage.modules, {})
+    return {name: float(value) for name, value in found.items()}
+
+
+def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> int:
+    """Take the first steps, measure them and a validation, and find how many steps fit into ``seconds``."""
+    begun = time.monotonic()
+    for number in range(_WARM_UP_STEPS):
+        stage.step(number, None)
+    warm = time.monotonic()
+    for number in range(_WARM_UP_STEPS, _WARM_UP_STEPS + _MEASURED_STEPS):
+        facts.figures = stage.step(number, None)
+    measured = time.monotonic()
+    stage.validate()
+    done = time.monotonic()
+    facts.step = _WARM_UP_STEPS + _MEASURED_STEPS
+    facts.seconds = done - begun
+    left = seconds - (done - begun) - validations * (done - measured)
+    more = int(_CAUTION * left / ((measured - warm) / _MEASURED_STEPS))
+    return facts.step + max(more, validations)
+
+
+@contextmanager
+def _interruptions() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and a polite kill into an event, so that a step is never cut in two; a second one is not waited for."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    try:
+        for number in handlers:
+            signal.signal(number, ask)
+        yield asked
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

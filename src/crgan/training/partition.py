@@ -1,0 +1,80 @@
+"""Which patients are for what; all cases of a patient are on the same side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crgan.cases.case import Dataset
+from crgan.cases.splits import hold_out, read_split
+from crgan.config import DataSettings
+from crgan.errors import fail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """Patient ids by purpose.
+
+    Parameters
+    ----------
+    train
+        Fit the weights and the preprocessing.
+    validation
+        Choose checkpoints and the dial.
+    test
+        Not read at all while training.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Every patient that training reads."""
+        return frozenset((*self.train, *self.validation))
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Plain values for a JSON file; the refiner learns from the generator's training patients."""
+        return {
+            "train": list(self.train),
+            "validation": list(self.validation),
+            "refinement": list(self.train),
+            "calibration": [],
+            "test": list(self.test),
+        }
+
+
+def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
+    """Divide the labelled patients of a data set.
+
+    Parameters
+    ----------
+    dataset
+        The cases.
+    settings
+        The split file and fold, if any, and the share of training patients to validate on.
+    seed
+        Draws the validation patients.
+
+    Raises
+    ------
+    CrganError
+        If fewer than two patients are left to train and validate on, or the split file does not fit.
+    """
+    patients = {case.patient_id for case in dataset.labelled}
+    test: set[str] = set()
+    if settings.split is not None:
+        split = read_split(settings.split, dataset, fold=settings.fold)
+        patient_of = {case.case_id: case.patient_id for case in dataset.cases}
+        test = {patient_of[case_id] for case_id in split.test}
+        patients &= {patient_of[case_id] for case_id in split.train}
+    if len(patients) < 2:
+        raise fail(
+            "There are too few labelled patients to train on.",
+            where=dataset.root,
+            expected="at least 2, one to train on and one to validate on",
+            got=str(len(patients)),
+            fix="add patients; if cases of one patient were taken for one, say how they are told apart with --group",
+        )
+    rest, held = hold_out(sorted(patients), fraction=settings.validation, seed=seed)
+    return Partition(train=tuple(rest), validation=tuple(held), test=tuple(sorted(test)))

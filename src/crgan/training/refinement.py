@@ -1,0 +1,126 @@
+"""The refinement stage: the refiner learns where the generator misses and where it over-segments (paper, section 2.1)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+
+from crgan.cases.labels import LabelScheme
+from crgan.config import Config
+from crgan.networks.composition import corrected_logits, error_targets, hard_decision
+from crgan.preprocessing.stored import StoredCase
+from crgan.sequences.sampler import Sampler, TrainingCase
+from crgan.sweep.decision import decide_corrected
+from crgan.sweep.volumes import candidate_voxels, decide, refine
+from crgan.training.losses import binary_loss
+from crgan.training.optimisation import make_optimiser
+from crgan.training.stage import descend
+from crgan.training.validation import compare_targets, mean_scores, truth_masks
+
+# Places kept of each case to draw crops around.
+_PLACES = 20_000
+
+
+class RefinementStage:
+    """Trains the refiner on what a finished generator says.
+
+    Parameters
+    ----------
+    fabric
+        Devices, precision and gradients.
+    config
+        The run's settings, none left to be derived.
+    labels
+        What the targets are.
+    refiner
+        The network.
+    sampler
+        Mini-batches of the training patients, with the generator's probabilities.
+    validation
+        Cases that are validated on, each with the generator's probabilities.
+    """
+
+    name = "refinement"
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        labels: LabelScheme,
+        *,
+        refiner: nn.Module,
+        sampler: Sampler,
+        validation: Sequence[tuple[StoredCase, NDArray[np.float16]]],
+    ) -> None:
+        self._fabric = fabric
+        self._config = config
+        self._labels = labels
+        self._sampler = sampler
+        self._validation = validation
+        self._refiner, optimiser = fabric.setup(refiner, make_optimiser(config.refiner_optimisation, refiner.parameters()))
+        self.modules: Mapping[str, nn.Module] = {"refiner": refiner}
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"refiner": optimiser}
+
+    def step(self, number: int, total: int | None) -> dict[str, float]:
+        """Train one step; see :class:`~crgan.training.stage.Stage`."""
+        settings = self._config.refiner_optimisation
+        batch = self._sampler.batch(number, self._fabric.device)
+        if batch.probabilities is None:
+            message = "the refiner learns from the generator's probabilities, and the batch has none"
+            raise ValueError(message)
+        self._refiner.train()
+        errors = self._refiner(torch.cat([batch.images, batch.probabilities], dim=2), batch.valid, groups=batch.groups)
+        decided = hard_decision(batch.probabilities, exclusive=self._labels.exclusive)
+        if self._config.refinement.target == "corrected":
+            loss = binary_loss(corrected_logits(decided, errors), batch.targets, batch.valid, settings=settings)
+        else:
+            masks = torch.cat(error_targets(batch.targets, decided), dim=2)
+            loss = binary_loss(errors, masks, batch.valid, settings=settings)
+        descend(self._fabric, loss, self._refiner, self.optimisers["refiner"], settings=settings, step=number, total=total)
+        return {"loss": float(loss.detach())}
+
+    def validate(self) -> dict[str, float]:
+        """Measure the corrected segmentation, at the neutral dial, on whole validation volumes."""
+        return self.scores_at(self.corrected(), p=0.5, q=0.5)
+
+    def scores_at(self, corrected: Sequence[NDArray[np.float16]], *, p: float, q: float) -> dict[str, float]:
+        """Mean Dice and FNR of the validation cases at a setting of the dial."""
+        exclusive = self._labels.exclusive
+        return mean_scores(
+            compare_targets(
+                decide_corrected(decide(probabilities, exclusive=exclusive), values, p=p, q=q, exclusive=exclusive), case, self._labels
+            )
+            for (case, probabilities), values in zip(self._validation, corrected, strict=True)
+        )
+
+    def corrected(self) -> list[NDArray[np.float16]]:
+        """Give the corrected probabilities of each validation case."""
+        refiner = self.modules["refiner"].eval()
+        return [
+            refine(refiner, case.image, probabilities, self._config, exclusive=self._labels.exclusive)
+            for case, probabilities in self._validation
+        ]
+
+
+def with_errors(case: StoredCase, probabilities: NDArray[np.float16], config: Config, labels: LabelScheme) -> TrainingCase:
+    """Add to a training case what the generator says of it, where the refiner should look, and where it would help."""
+    wrong = (decide(probabilities, exclusive=labels.exclusive) != truth_masks(case, labels)).any(axis=0)
+    random = np.random.default_rng(zlib.crc32(case.case_id.encode()))
+    return TrainingCase(
+        stored=case,
+        probabilities=probabilities,
+        candidates=_some(np.argwhere(candidate_voxels(probabilities, config)), random) if config.refinement.attend else None,
+        errors=_some(np.argwhere(wrong), random),
+    )
+
+
+def _some(places: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int32]:
+    if len(places) > _PLACES:
+        places = places[np.sort(random.choice(len(places), _PLACES, replace=False))]
+    return places.astype(np.int32)
