@@ -38,7 +38,7 @@ def overlay(**changes: object) -> Overlay:
 def panels(png: bytes, rows: int = 1) -> list[np.ndarray]:
     """The picture cut into its columns; float (rows, columns, 3) each. The legend below is left out."""
     picture = np.asarray(Image.open(BytesIO(png)).convert("RGB")) / 255
-    left = round(0.3 / (0.3 + 2.0 * len(COLUMNS)) * picture.shape[1])
+    left = round(0.36 / (0.36 + 2.0 * len(COLUMNS)) * picture.shape[1])
     picture = picture[: -round(0.45 * 110), left:]
     assert rows == 1
     return np.array_split(picture, len(COLUMNS), axis=1)
@@ -118,6 +118,29 @@ def test_thick_pixels_are_drawn_thick() -> None:
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.random.default_rng(0).random(SHAPE)])
 def test_constant_and_borderless_images_are_drawn(image: np.ndarray) -> None:
     assert draw_overlays([overlay(image=image)], ["lesion"])
+
+
+def test_long_names_stay_beside_their_row() -> None:
+    def inked_rows(name: str) -> np.ndarray:
+        picture = np.asarray(Image.open(BytesIO(draw_overlays([overlay(name=name)], ["lesion"]))).convert("L"))
+        return np.flatnonzero((picture[:, :35] < 128).any(axis=1))
+
+    short, long = inked_rows("p1"), inked_rows("subject_with_a_rather_long_name_017_session_2")
+    assert len(short) < len(long)
+    assert long.min() > 25  # the heading above is 33 pixels high
+    assert long.max() < 33 + 1.95 * 110 + 5
+
+
+def test_legend_grows_with_the_targets() -> None:
+    def height(count: int) -> int:
+        shown = overlay()
+        many = {
+            name: np.repeat(getattr(shown, name), count, axis=0)
+            for name in ("truth", "generator", "final", "false_negatives", "false_positives")
+        }
+        return Image.open(BytesIO(draw_overlays([overlay(**many)], [f"class {i}" for i in range(count)]))).height
+
+    assert height(1) == height(4) < height(5) == height(8)
 
 
 def test_same_input_gives_the_same_bytes() -> None:

@@ -158,7 +158,7 @@ def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
 def _mask_files(masks: Path) -> dict[str, Path]:
     """Mask by case id: the image files right in the folder."""
     if not masks.is_dir():
-        raise fail("The folder of masks does not exist.", where=masks, fix="give the folder that crgan predict wrote to")
+        raise fail("There is no such folder of masks.", where=masks, fix="give the folder that crgan predict wrote to")
     files: dict[str, Path] = {}
     for path in sorted(masks.iterdir()):
         if path.is_file() and is_image(path):

@@ -19,6 +19,7 @@ from crgan.report.palette import FALSE_ALARM, MISSED, target_colour
 
 Mask = NDArray[np.bool_]
 COLUMNS = ("image", "truth", "generator", "refiner: missed", "refiner: too much", "final")
+LEGEND_COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +84,8 @@ def draw_overlays(overlays: Sequence[Overlay], targets: Sequence[str], *, slices
     windows = [_window(overlay, z) for overlay, z in zip(overlays, chosen, strict=True)]
     width = 1.95
     heights = [width * _height_to_width(window, overlay.spacing_mm) for window, overlay in zip(windows, overlays, strict=True)]
-    top, bottom, left, gap = 0.3, 0.42, 0.3, 0.05
+    top, left, gap = 0.3, 0.36, 0.05
+    bottom = 0.17 + 0.25 * -(-(len(targets) + 2) // LEGEND_COLUMNS)
     foot = 0.2  # for the words below a panel
     size = (left + len(COLUMNS) * (width + gap), top + sum(heights) + foot * len(heights) + bottom)
     canvas = Canvas(figsize=size, dpi=110, facecolor="white")
@@ -98,7 +100,9 @@ def draw_overlays(overlays: Sequence[Overlay], targets: Sequence[str], *, slices
             if overlay is overlays[0]:
                 axes.set_title(COLUMNS[column], fontsize=10, pad=4)
         middle = (above + height / 2) / size[1]
-        canvas.text(0.14 / size[0], middle, f"{overlay.name}, slice {z}", rotation=90, ha="center", va="center", fontsize=9)
+        fitting = 72 * height / (0.62 * max(len(overlay.name), 1))  # a letter is about 0.62 of the font size wide
+        title = f"{overlay.name}\nslice {z}"
+        canvas.text(0.18 / size[0], middle, title, rotation=90, ha="center", va="center", fontsize=min(9, fitting))
         above -= foot
     _draw_legend(canvas, targets)
     file = BytesIO()
@@ -172,8 +176,10 @@ def _height_to_width(window: tuple[slice, slice], spacing_mm: tuple[float, float
 
 
 def _draw_legend(canvas: Canvas, targets: Sequence[str]) -> None:
-    # A grey edge keeps light outlines visible on white paper.
+    # On grey ground light outlines are visible on white paper too.
     handles = [Line2D([], [], color=target_colour(index), linewidth=3, label=name) for index, name in enumerate(targets)]
     patches = [Patch(color=MISSED, label="missed (false negative)"), Patch(color=FALSE_ALARM, label="marked too much (false positive)")]
-    legend = canvas.legend(handles=[*handles, *patches], loc="lower center", ncols=len(targets) + 2, fontsize=9, frameon=True)
+    legend = canvas.legend(
+        handles=[*handles, *patches], loc="lower center", ncols=min(len(targets) + 2, LEGEND_COLUMNS), fontsize=9, frameon=True
+    )
     legend.get_frame().set(facecolor="#d9d9d9", edgecolor="none")
