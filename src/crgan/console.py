@@ -132,7 +132,7 @@ class LineProgress:
         try:
             yield task
         finally:
-            task.report()
+            task.close()
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -142,7 +142,7 @@ class LineProgress:
 class _LineTask:
     def __init__(self, progress: LineProgress, name: str, total: int) -> None:
         self._progress, self._name, self._total = progress, name, total
-        self._done = 0
+        self._done, self._reported = 0, -1
         self._figures: dict[str, float] = {}
         self._begun = self._told = time.monotonic()
 
@@ -152,9 +152,14 @@ class _LineTask:
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
             self.report()
 
+    def close(self) -> None:
+        """Print how far the task came, unless that was the last line."""
+        if self._reported != self._done:
+            self.report()
+
     def report(self) -> None:
         """Print how far the task is, how long it took and how long it may still take."""
-        self._told = time.monotonic()
+        self._told, self._reported = time.monotonic(), self._done
         elapsed = self._told - self._begun
         parts = [f"{self._name} {self._done}/{self._total}", _duration(elapsed)]
         if 0 < self._done < self._total:

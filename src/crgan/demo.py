@@ -121,7 +121,7 @@ def run_demo(
         raise CrganError(problems)
 
     progress.note("3/5 Training generator, discriminator and refiner")
-    config = load_config(overrides=size.overrides, steps=size.steps, seed=seed, threads=threads, **{"data.cache": out / "prepared"})
+    config = load_config(recipe="default", overrides=size.overrides, steps=size.steps, seed=seed, threads=threads, **{"data.cache": out / "prepared"})
     run = train(patients, out / "run", config=config, progress=progress)
     trained = time.monotonic()
 
