@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crgan.cases.files import is_image, read_geometry, read_labels, split_suffix
+from crgan.cases.files import read_labels
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_labels
 from crgan.cases.schemes import declared_scheme
 from crgan.errors import CrganError, Problem, fail
 from crgan.evaluation.metrics import Empty, Metrics, measure
 from crgan.evaluation.page import write_page
+from crgan.evaluation.pairs import Pair, check_grids, find_masks, find_patients, pair_up, some
 from crgan.evaluation.scores import Scores
 from crgan.progress import Progress, Silent
 
 OUTPUTS = ("scores.json", "scores.csv", "report.html")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A predicted mask and the label it is held against."""
-
-    case_id: str
-    mask: Path
-    label: Path
 
 
 def evaluate(
@@ -88,12 +78,12 @@ def evaluate(
     masks, labels = Path(masks), Path(labels)
     if out is not None:
         _refuse_old_scores(Path(out), overwrite=overwrite)
-    mask_files = _mask_files(masks)
+    mask_files = find_masks(masks)
     label_files, label_scheme = open_labels(labels, layout=layout, pattern=pattern)
     scheme = _scheme(masks, label_scheme)
-    pairs = _pair(mask_files, label_files, masks=masks, labels=labels, cases=cases)
-    _check_grids(pairs)
-    patients = _patients(pairs, labels, group)
+    pairs = pair_up(mask_files, label_files, masks=masks, labels=labels, cases=cases)
+    check_grids(pairs)
+    patients = find_patients(pairs, labels, group)
     scores = Scores.of(_score_all(pairs, scheme, empty=empty, workers=workers, progress=progress or Silent()), patients=patients)
     if out is not None:
         scores.write_json(Path(out) / "scores.json")
@@ -155,119 +145,6 @@ def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
     return scheme
 
 
-def _mask_files(masks: Path) -> dict[str, Path]:
-    """Mask by case id: the image files right in the folder."""
-    if not masks.is_dir():
-        raise fail("There is no such folder of masks.", where=masks, fix="give the folder that crgan predict wrote to")
-    files: dict[str, Path] = {}
-    for path in sorted(masks.iterdir()):
-        if path.is_file() and is_image(path):
-            case_id, _ = split_suffix(path)
-            if case_id in files:
-                raise fail(
-                    "Two masks are of the same case.", where=masks, got=f"{files[case_id].name}, {path.name}", fix="remove one of them"
-                )
-            files[case_id] = path
-    return files
-
-
-def _pair(
-    mask_files: Mapping[str, Path], label_files: Mapping[str, Path], *, masks: Path, labels: Path, cases: Sequence[str] | None
-) -> list[Pair]:
-    """Find the mask and the label of every case to score."""
-    wanted = sorted(set(label_files)) if cases is None else list(dict.fromkeys(cases))
-    problems = [
-        Problem(what=f"Case {case} has no label.", where=labels, got=_some(label_files), fix="correct the case id, or the folder of labels")
-        for case in wanted
-        if case not in label_files
-    ]
-    problems += [
-        Problem(
-            what=f"The label of case {case} has no mask.",
-            where=label_files[case],
-            expected=f"{masks / case}.*",
-            fix="predict this case too, or name the cases to score (--cases)",
-        )
-        for case in wanted
-        if case in label_files and case not in mask_files
-    ]
-    problems += [
-        Problem(
-            what=f"The mask of case {case} has no label.",
-            where=path,
-            got=_some(label_files),
-            fix=f"add its label to {labels}, or remove the mask",
-        )
-        for case, path in mask_files.items()
-        if case not in label_files
-    ]
-    if not wanted:
-        problems.append(Problem(what="There is no case to score.", where=labels, expected="at least one label with its mask"))
-    if problems:
-        raise CrganError(problems)
-    return [Pair(case_id=case, mask=mask_files[case], label=label_files[case]) for case in wanted]
-
-
-def _check_grids(pairs: Sequence[Pair]) -> None:
-    """Compare the headers of all masks and labels before any voxel is read."""
-    problems: list[Problem] = []
-    for pair in pairs:
-        try:
-            mask, channels = read_geometry(pair.mask)
-            label, label_channels = read_geometry(pair.label)
-        except CrganError as error:
-            problems += error.problems
-            continue
-        for path, count in ((pair.mask, channels), (pair.label, label_channels)):
-            if count != 1:
-                problems.append(Problem(what="A label map has one channel.", where=path, expected="1 channel", got=f"{count} channels"))
-        if not mask.matches(label):
-            what = (
-                "The mask and the label are of different shape."
-                if mask.shape != label.shape
-                else "The mask and the label lie in different places."
-            )
-            problems.append(
-                Problem(
-                    what=what,
-                    where=pair.mask,
-                    expected=f"the grid of {pair.label}: {_describe(label.shape, label.spacing_mm, label.orientation)}",
-                    got=_describe(mask.shape, mask.spacing_mm, mask.orientation),
-                    fix="score masks that lie on their image's own grid, as crgan predict writes them",
-                )
-            )
-    if problems:
-        raise CrganError(problems)
-
-
-def _patients(pairs: Sequence[Pair], labels: Path, group: str | None) -> dict[str, str]:
-    """Tell whose each case is: what ``group`` finds; else the label's folder, if labels lie in several; else the case itself."""
-    if group is None:
-        folders = {pair.label.parent for pair in pairs}
-        return {pair.case_id: pair.case_id if len(folders) == 1 else str(pair.label.parent) for pair in pairs}
-    try:
-        expression = re.compile(group)
-    except re.error as error:
-        what = "--group is not a regular expression."
-        raise fail(what, where=group, got=str(error), fix='for example --group "^(patient\\d+)"') from error
-    patients: dict[str, str] = {}
-    for pair in pairs:
-        relative = pair.label.relative_to(labels).as_posix() if pair.label.is_relative_to(labels) else pair.label.name
-        match = expression.search(pair.case_id) or expression.search(relative)
-        if match is not None:
-            patients[pair.case_id] = match[1] if expression.groups else match[0]
-    strangers = [pair.case_id for pair in pairs if not patients.get(pair.case_id)]
-    if strangers:
-        raise fail(
-            "--group finds no patient in some cases.",
-            where=group,
-            expected="a match in every case id",
-            got=_some(strangers),
-            fix='write an expression that fits every case, for example --group "^(patient\\d+)"',
-        )
-    return patients
-
-
 def _score_all(
     pairs: Sequence[Pair], scheme: LabelScheme, *, empty: Empty, workers: int | None, progress: Progress
 ) -> dict[str, dict[str, Metrics]]:
@@ -319,20 +196,7 @@ def _undeclared(path: Path, array: NDArray[np.generic], scheme: LabelScheme) -> 
     return Problem(
         what="The file holds label values that nobody declared.",
         where=path,
-        expected=_some(scheme.values),
-        got=_some(strange),
+        expected=some(scheme.values),
+        got=some(strange),
         fix="declare them in labels.json beside the masks, or correct the file",
     )
-
-
-def _describe(shape: Sequence[int], spacing_mm: Sequence[float], orientation: str) -> str:
-    size, spacing = " × ".join(map(str, shape)), " × ".join(f"{edge:.4g}" for edge in spacing_mm)
-    return f"{size} voxels of {spacing} mm, axes to {orientation}"
-
-
-def _some(names: Iterable[object], *, most: int = 8) -> str:
-    """The first few names, and how many more there are."""
-    listed = [str(name) for name in names]
-    if not listed:
-        return "none"
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
