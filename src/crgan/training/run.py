@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -38,9 +39,12 @@ from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
 from crgan.training.partition import Partition, divide
 from crgan.training.refinement import RefinementStage, with_errors
+from crgan.training.start import take_labels, take_settings
 
 # Part of the remaining time kept for the dial and for writing the model.
 _RESERVE = 0.03
+
+_SETTINGS, _DATA = "config.yaml", "data.json"
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -90,21 +94,25 @@ def train(
     stored_config = _open_folder(out, resume=resume, overwrite=overwrite)
     if stored_config is not None:
         config = stored_config.model_copy(update={"device": config.device, "threads": config.threads})
+    elif config.minutes is None and config.steps is None:
+        raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
     fabric = _make_fabric(config, out)
     start = None if init is None else Model.load(init, device="cpu")
 
     cases = _Cases(data, config, start, progress)
     if stored_config is None:
-        config = cases.settle(config, start)
+        config = derive_settings(config if start is None else take_settings(config, start, where=data), cases.fingerprint)
         if fabric.is_global_zero:
-            write_config(out / "config.yaml", config)
-            write_json(out / "data.json", cases.describe())
-    elif read_json(out / "data.json") != cases.describe():
+            if overwrite:  # only now: if anything had been wrong with the data, the earlier run would still be there
+                _remove(out)
+            write_json(out / _DATA, cases.describe())
+            write_config(out / _SETTINGS, config)  # last, since it is what makes the folder a run that can go on
+    elif read_json(out / _DATA) != cases.describe():
         raise fail(
             "The data are not those that the run began with.",
-            where=out / "data.json",
-            fix="give the same folder and split, or train anew with --overwrite",
+            where=out / _DATA,
+            fix="give the same folder, split and --init, or train anew with --overwrite",
         )
     fabric.barrier()
     begun = time.monotonic()
@@ -189,9 +197,11 @@ class _Cases:
             layout=settings.layout,
             pattern=settings.pattern,
             group=settings.group,
-            labels=settings.label_scheme() or (None if start is None else start.labels),
+            labels=settings.label_scheme(),
             need_labels=True,
         )
+        if start is not None:
+            dataset = take_labels(dataset, start)
         self.partition: Partition = divide(dataset, settings, seed=config.seed)
         wanted = [case for case in dataset.labelled if case.patient_id in self.partition.trained_on]
         _, problems = check_cases(dataset, cases=wanted, need_labels=True, progress=progress)
@@ -202,14 +212,6 @@ class _Cases:
         if dataset.labels is None:
             raise fail("There are no labels to learn from.", where=data, fix="train on a folder with label files")
         self.labels: LabelScheme = dataset.labels
-        if start is not None and (start.labels.targets != self.labels.targets or len(start.pipeline.modalities) != len(dataset.modalities)):
-            raise fail(
-                "The run to start from was trained on other modalities or targets.",
-                where=data,
-                expected=f"{', '.join(start.pipeline.modalities)} → {', '.join(start.labels.targets)}",
-                got=f"{', '.join(dataset.modalities)} → {', '.join(self.labels.targets)}",
-                fix="leave --init out",
-            )
         fitted = [case for case in wanted if case.patient_id in self.partition.train]
         self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing) if start is None else start.pipeline
         workers = config.threads or os.cpu_count() or 1
@@ -218,18 +220,10 @@ class _Cases:
         self.validation = _spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
         self.fingerprint = take_fingerprint(self.train)
 
-    def settle(self, config: Config, start: Model | None) -> Config:
-        """Fill in the settings that the data, or the run to start from, decide."""
-        if start is not None:
-            names = ("planes", "generator", "refiner", "patient_wise", "noise_channel")
-            config = config.model_copy(update={name: getattr(start.config, name) for name in names})
-            length = start.config.batch.length
-            config = config.model_copy(update={"batch": config.batch.model_copy(update={"length": length})})
-        return derive_settings(config, self.fingerprint)
-
-    def describe(self) -> dict[str, object]:
-        """What ``data.json`` holds."""
-        return {"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json()}
+    def describe(self) -> object:
+        """What ``data.json`` holds, as it reads back; the keys of the prepared cases change with any file and with preprocessing."""
+        keys = {case.case_id: case.folder.name for case in (*self.train, *self.validation)}
+        return json.loads(json.dumps({"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json(), "prepared": keys}))
 
     def sampler(self, config: Config, network: NetworkSettings, cases: Sequence[TrainingCase], stream: tuple[int, int]) -> Sampler:
         """Mini-batches of a stage; ``stream`` keeps the randomness of stages and ranks apart."""
@@ -252,26 +246,35 @@ class _Cases:
 
 def _open_folder(out: Path, *, resume: bool, overwrite: bool) -> Config | None:
     """Make sure of the run folder; gives the settings of the run to go on with, if there is one."""
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that the first one started, after this was settled
-    settings = out / "config.yaml"
-    if resume and not settings.exists():
-        return None  # it was stopped before it had begun
-    if resume:
+    settings = out / _SETTINGS
+    if resume and settings.exists():
         return read_config(settings)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not child:
-        if not overwrite:
-            raise fail(
-                "The run folder already holds something.", where=out, fix="choose another --out, go on with --resume, or add --overwrite"
-            )
-        if not settings.exists():
-            raise fail(
-                "The folder to overwrite is not a run.",
-                where=out,
-                expected="config.yaml in it",
-                fix="remove the folder yourself, or choose another --out",
-            )
-        shutil.rmtree(out)
+    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that the first one started, after this was settled
+    harmless = {_DATA} if resume else set()  # what a run that was stopped before it had begun may have left
+    if child or (out.is_dir() and all(path.name in harmless or path.name.startswith(".") for path in out.iterdir())):
+        return None
+    if out.exists() and not settings.exists() and (resume or overwrite):
+        raise fail(
+            f"The folder to {'go on with' if resume else 'overwrite'} is not a run.",
+            where=out,
+            expected=f"{_SETTINGS} in it",
+            fix="choose another --out, or remove it yourself if nothing in it is needed",
+        )
+    if out.exists() and not overwrite:
+        fix = "choose another --out, go on with --resume, or add --overwrite"
+        raise fail("The run folder already holds something.", where=out, fix=fix)
     return None
+
+
+def _remove(out: Path) -> None:
+    """Throw an earlier run away; one that is stopped in this can be thrown away again."""
+    try:
+        for path in list(out.iterdir()) if out.exists() else ():
+            if path.name != _SETTINGS:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (out / _SETTINGS).unlink(missing_ok=True)
+    except OSError as error:
+        raise fail("The earlier run could not be removed.", where=error.filename or out, got=error.strerror or str(error)) from error
 
 
 def _make_fabric(config: Config, out: Path) -> Fabric:
