@@ -56,5 +56,5 @@ def test_importing_crgan_loads_nothing_heavy() -> None:
 
 
 def test_importing_crgan_is_quick() -> None:
-    code = "import time; begun = time.perf_counter(); import crgan; print(time.perf_counter() - begun)"
+    code = "import time; begun = time.process_time(); import crgan; print(time.process_time() - begun)"
     assert min(float(run_python(code)) for _ in range(3)) < 1.0

@@ -121,7 +121,8 @@ def run_demo(
         raise CrganError(problems)
 
     progress.note("3/5 Training generator, discriminator and refiner")
-    config = load_config(recipe="default", overrides=size.overrides, steps=size.steps, seed=seed, threads=threads, **{"data.cache": out / "prepared"})
+    settings = {"steps": size.steps, "seed": seed, "threads": threads, "data.cache": out / "prepared"}
+    config = load_config(recipe="default", overrides=size.overrides, **settings)
     run = train(patients, out / "run", config=config, progress=progress)
     trained = time.monotonic()
 
@@ -132,7 +133,7 @@ def run_demo(
     progress.note("5/5 Scoring both, and writing the report")
     scores = {name: evaluate(out / name, unseen, out=out / f"scores-{name}", progress=progress) for name in (BEFORE, AFTER)}
     title = f"{size.unseen} unseen phantom patients, before and after refinement"
-    settings = {
+    facts = {
         "training patients": size.patients,
         "unseen patients": size.unseen,
         "voxels": "×".join(map(str, size.shape)),
@@ -142,7 +143,7 @@ def run_demo(
         "patients and training took": f"{trained - begun:.0f} s",
         "all took": f"{time.monotonic() - begun:.0f} s",
     }
-    _write_report(out / "report.html", title=title, scores=scores, unseen=unseen, settings=settings)
+    _write_report(out / "report.html", title=title, scores=scores, unseen=unseen, settings=facts)
     columns = ["region", *(SHOWN[metric] for metric in PRINTED)]
     return Demo(title=title, columns=columns, rows=_rows(scores, PRINTED), report=out / "report.html")
 
