@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from crgan.errors import fail
@@ -29,7 +29,7 @@ def save_state(
             for key, value in entries.items():
                 tensors[f"optimiser/{name}/{number}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={"facts": json.dumps(dict(facts), allow_nan=False)})
+        temporary.write_bytes(save(tensors, metadata={"facts": json.dumps(dict(facts), allow_nan=False)}))
 
 
 def load_state(path: Path, modules: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def load_state(path: Path, modules: Mapping[str, nn.Module], optimisers: Mapping
     Raises
     ------
     CrganError
-        If the file is damaged or does not fit the networks.
+        If the file is missing or damaged, or does not fit the networks and optimisers.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -46,20 +46,24 @@ def load_state(path: Path, modules: Mapping[str, nn.Module], optimisers: Mapping
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, f"module/{name}/"))
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError, RuntimeError) as error:
+        for name, optimiser in optimisers.items():
+            _load_optimiser(optimiser, _below(tensors, f"optimiser/{name}/"))
+        return dict(facts)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise fail(
-            "The checkpoint could not be read.",
+            "The checkpoint cannot be used.",
             where=path,
-            got=str(error).splitlines()[0],
-            fix="delete it to begin this stage again, or train anew with --overwrite",
+            got=" ".join(str(error).split())[:200],
+            fix="restore it from a copy, or train anew with --overwrite",
         ) from error
-    for name, optimiser in optimisers.items():
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below(tensors, f"optimiser/{name}/").items():
-            number, entry = key.split("/")
-            states.setdefault(int(number), {})[entry] = value
-        optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-    return dict(facts)
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, entry = key.split("/")
+        states.setdefault(int(number), {})[entry] = value
+    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

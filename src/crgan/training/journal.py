@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from crgan.errors import fail
 from crgan.files import atomic_write
 
 _COLUMNS = ("stage", "step", "seconds", "loss", "judge", "deceive", "dice", "fnr")
@@ -22,6 +23,11 @@ class Journal:
         The CSV file; rows that are already there stay.
     fabric
         Whose loggers are told as well.
+
+    Raises
+    ------
+    CrganError
+        If there is a file that another program has changed.
     """
 
     def __init__(self, path: Path, fabric: Fabric) -> None:
@@ -29,8 +35,7 @@ class Journal:
         self._fabric = fabric
         self.rows: list[dict[str, str]] = []
         if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                self.rows = list(csv.DictReader(file))
+            self.rows = _read(path)
 
     def rewind(self, stage: str, step: int) -> None:
         """Forget what was taken down of a stage after ``step``: it is going to happen again."""
@@ -49,3 +54,15 @@ class Journal:
         writer.writerows(self.rows)
         with atomic_write(self._path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        if all(tuple(row) == _COLUMNS and row["step"].isdigit() for row in rows):
+            return rows
+        reason = f"a row that has not the columns {', '.join(_COLUMNS)}"
+    except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as error:
+        reason = str(error)
+    raise fail("The figures of the run cannot be read.", where=path, got=reason, fix="restore the file, or move it away to begin a new one")

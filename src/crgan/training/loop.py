@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning_fabric import Fabric
 
+from crgan.errors import fail
 from crgan.progress import Progress
 from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
@@ -87,10 +88,8 @@ def run_stage(
         The best validation's figures.
     """
     last, best = folder / "last.safetensors", folder / "best.safetensors"
-    facts = _Facts(total=steps)
-    if last.exists():
-        facts = _Facts(**load_state(last, stage.modules, stage.optimisers))
-        journal.rewind(stage.name, facts.step)
+    facts = _resume(last, stage) if last.exists() else _Facts(total=steps)
+    journal.rewind(stage.name, facts.step)
 
     def save() -> None:
         if fabric.is_global_zero:
@@ -107,7 +106,7 @@ def run_stage(
     with _interruptions() as interrupted, progress.task(stage.name, total) as task:
         task.advance(facts.step, **facts.figures)
         while facts.step < total and not (patience and facts.unimproved >= patience):
-            facts.figures |= stage.step(facts.step, total)
+            facts.figures |= _step(stage, facts.step, total)
             facts.step += 1
             task.advance(1, **facts.figures)
             if facts.step in marks:
@@ -127,21 +126,46 @@ def run_stage(
     return {name: float(value) for name, value in found.items()}
 
 
+def _resume(path: Path, stage: Stage) -> _Facts:
+    found = load_state(path, stage.modules, stage.optimisers)
+    if {*found} != {entry.name for entry in fields(_Facts)}:
+        raise fail(
+            "The checkpoint was written by another version.",
+            where=path,
+            got=", ".join(found),
+            fix="go on with the version of crgan that wrote it, or train anew with --overwrite",
+        )
+    return _Facts(**found)
+
+
+def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
+    figures = stage.step(number, total)
+    if not math.isfinite(figures["loss"]):
+        raise fail(
+            "The training has diverged.",
+            where=f"{stage.name} stage, step {number}",
+            expected="a finite loss",
+            got=str(figures["loss"]),
+            fix="train anew with a lower learning rate, for example --set generator_optimisation.learning_rate=0.0005",
+        )
+    return figures
+
+
 def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> int:
     """Take the first steps, measure them and a validation, and find how many steps fit into ``seconds``."""
     begun = time.monotonic()
     for number in range(_WARM_UP_STEPS):
-        stage.step(number, None)
+        _step(stage, number, None)
     warm = time.monotonic()
     for number in range(_WARM_UP_STEPS, _WARM_UP_STEPS + _MEASURED_STEPS):
-        facts.figures = stage.step(number, None)
+        facts.figures = _step(stage, number, None)
     measured = time.monotonic()
     stage.validate()
     done = time.monotonic()
     facts.step = _WARM_UP_STEPS + _MEASURED_STEPS
     facts.seconds = done - begun
     left = seconds - (done - begun) - validations * (done - measured)
-    more = int(_CAUTION * left / ((measured - warm) / _MEASURED_STEPS))
+    more = int(_CAUTION * left * _MEASURED_STEPS / max(measured - warm, 1e-6))  # some clocks tick slowly
     return facts.step + max(more, validations)
 
 

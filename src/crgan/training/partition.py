@@ -59,8 +59,11 @@ def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
     Raises
     ------
     CrganError
-        If fewer than two patients are left to train and validate on, or the split file does not fit.
+        If fewer than two patients are left to train and validate on, the split file does not fit, or there is a fold
+        without a split file.
     """
+    if settings.fold is not None and settings.split is None:
+        raise fail("A fold was chosen, but no split file.", where=f"--fold {settings.fold}", fix="name the file with --split")
     patients = {case.patient_id for case in dataset.labelled}
     test: set[str] = set()
     if settings.split is not None:
