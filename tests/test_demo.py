@@ -10,7 +10,13 @@ from crgan.demo import AFTER, BEFORE, MARK, DemoSize, _clear, _rows, _summary, r
 from crgan.errors import CrganError
 from crgan.evaluation.statistics import Mean
 
-TINY = DemoSize(patients=4, unseen=3, shape=(32, 40, 32), steps=6)
+TINY = DemoSize(
+    patients=3,
+    unseen=3,
+    shape=(32, 40, 32),
+    steps=4,
+    overrides=("planes=[axial]", "validations=1", "generator.widths=[4,8]", "refiner.widths=[4,8]", "batch.length=3"),
+)
 
 
 def some_scores(dice: float | None, fnr: float | None) -> SimpleNamespace:
@@ -29,9 +35,7 @@ def demo(tmp_path_factory) -> SimpleNamespace:
 @pytest.mark.slow
 class TestWholeWay:
     def test_it_gives_a_row_per_region_before_and_after(self, demo) -> None:
-        assert [row[0] for row in demo.result.rows] == [
-            f"{region} {name}" for region in ("WT", "TC", "ET") for name in (BEFORE, AFTER)
-        ]
+        assert [row[0] for row in demo.result.rows] == [f"{region} {name}" for region in ("WT", "TC", "ET") for name in (BEFORE, AFTER)]
         assert all(len(row) == len(demo.result.columns) for row in demo.result.rows)
 
     def test_the_table_holds_what_was_scored(self, demo) -> None:
