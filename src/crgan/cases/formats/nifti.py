@@ -153,7 +153,7 @@ def _set_affine(header: Any, affine: NDArray[np.float64]) -> None:
     """Store the affine so that it reads back exactly, if there is a way.
 
     The sform holds any matrix, but rounds it to float32. An affine that came from a source's qform is in
-    general no float32 matrix; then the qform alone gives it back. Where the grid is not sheared both are
+    general no float32 matrix; then the qform alone gives it back (but for rare turns, off by 1e-8). Where the grid is not sheared both are
     written, since some programs read only one of them.
     """
     header.set_qform(affine, code=1)

@@ -7,6 +7,7 @@ A picture is ``(C, rows, columns, 1)``. Rows run along y, columns along x and th
 from __future__ import annotations
 
 import math
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from crgan.cases.formats.itk import load_itk
 from crgan.cases.volume import Geometry, Volume
 from crgan.errors import fail
 
+_LARGEST_COMPRESSION = 2000  # bytes from one; deflate reaches 1032
 _ROWS_COLUMNS_PAGES = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
 
@@ -30,7 +32,7 @@ class Png:
     """``.png``: grey or colour, 1 to 16 bit; alpha is dropped."""
 
     suffixes = (".png",)
-    errors: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, zlib.error)
+    errors: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
     def read(self, path: Path, *, labels: bool) -> Volume:
         """Read a picture; a palette gives its colours for an image, its indices for a label map."""
@@ -38,7 +40,9 @@ class Png:
             if _is_deep_colour(picture):
                 pixels = _read_with_itk(path)
             else:
+                step = _grey_step(picture) if labels else 1
                 pixels = np.array(picture.convert("RGB") if picture.mode == "P" and not labels else picture)
+                pixels = pixels // step if step > 1 else pixels
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels[..., : 1 if pixels.shape[-1] == 2 else 3]
@@ -68,14 +72,27 @@ class Tiff:
     """``.tif`` and ``.tiff``: a picture, or a stack whose pages become the third axis."""
 
     suffixes = (".tif", ".tiff")
-    errors: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, KeyError, IndexError, zlib.error)
+    # tifffile takes a header at its word, so a damaged one can lead it anywhere.
+    errors: tuple[type[Exception], ...] = (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        TypeError,
+        MemoryError,
+        struct.error,
+        zlib.error,
+    )
 
     def read(self, path: Path, *, labels: bool) -> Volume:
         """Read a picture or stack; a palette gives its colours for an image, its indices for a label map."""
         import tifffile
 
         with tifffile.TiffFile(path) as file:
-            series, page = file.series[0], file.series[0].keyframe
+            series, page = _first_series(path, file)
             try:
                 stored = series.asarray()
             except ValueError as error:
@@ -96,7 +113,7 @@ class Tiff:
         import tifffile
 
         with tifffile.TiffFile(path) as file:
-            series, page = file.series[0], file.series[0].keyframe
+            series, page = _first_series(path, file)
             # An array of that shape without memory, to be laid out like the voxels.
             empty = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), series.shape, [0] * len(series.shape))
             pixels, colours = _pages_last(path, empty, series.axes, page)
@@ -129,10 +146,29 @@ def _is_deep_colour(picture: Any) -> bool:
     return bool(tiles) and picture.mode in ("RGB", "RGBA", "LA") and "16" in str(tiles[0][3])
 
 
+def _grey_step(picture: Any) -> int:
+    """By how much Pillow stretches grey of 2 and 4 bits, which some programs shrink label maps to; asked before loading."""
+    raw_mode = str(picture.tile[0][3]) if picture.tile else ""
+    return {"L;2": 85, "L;4": 17}.get(raw_mode, 1)
+
+
 def _read_with_itk(path: Path) -> NDArray[Any]:
     """Pixels ``([pages,] rows, columns[, channels])`` by ITK's own decoders."""
     sitk = load_itk()
     return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+
+def _first_series(path: Path, file: Any) -> tuple[Any, Any]:
+    """The pages that make up the image, and the one that describes them all."""
+    series = file.series[0]
+    largest = _LARGEST_COMPRESSION * file.filehandle.size
+    segments = math.prod(-(-n // max(m, 1)) for n, m in zip(series.keyframe.shape, series.keyframe.chunks, strict=False))
+    if series.nbytes > largest or segments > file.filehandle.size:
+        got = f"shape {series.shape}"
+        raise fail(
+            "The TIFF says it is larger than its file can hold.", where=path, got=got, fix="it is damaged: get it again from its source"
+        )
+    return series, series.keyframe
 
 
 def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple[NDArray[Any], int]:
@@ -147,9 +183,8 @@ def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple
     page
         A page of the series, which tells colour from alpha.
     """
-    order = {letter: position for position, letter in enumerate(axes)}
-    channel_axes = [order[letter] for letter in "CS" if letter in order]
-    page_axes = [position for letter, position in order.items() if letter not in "YXCS"]
+    channel_axes = [position for position, letter in enumerate(axes) if letter in "CS"]
+    page_axes = [position for position, letter in enumerate(axes) if letter not in "YXCS"]
     if len([p for p in page_axes if stored.shape[p] > 1]) > 1 or len([p for p in channel_axes if stored.shape[p] > 1]) > 1:
         got = f"axes {axes} of shape {stored.shape}"
         raise fail(
@@ -159,9 +194,9 @@ def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple
             got=got,
             fix="store a volume a file",
         )
-    pixels = stored.transpose(order["Y"], order["X"], *page_axes, *channel_axes)
+    pixels = stored.transpose(axes.index("Y"), axes.index("X"), *page_axes, *channel_axes)
     rows, columns = pixels.shape[:2]
     pages = math.prod(stored.shape[p] for p in page_axes)
     channels = math.prod(stored.shape[p] for p in channel_axes)
-    alpha = len(page.extrasamples) if "S" in order and channels in (2, 4) else 0
+    alpha = len(page.extrasamples) if "S" in axes and channels in (2, 4) else 0
     return pixels.reshape(rows, columns, pages, channels), channels - alpha

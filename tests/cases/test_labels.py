@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crgan.cases.labels import LabelScheme
+
+CLASSES = LabelScheme(classes={1: "anterior", 4: "posterior"})
+TUMOUR = LabelScheme(classes={1: "necrosis", 2: "oedema", 4: "enhancing"}, regions={"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)})
+CELLS = LabelScheme(classes={1: "cell"}, instances=True)
+
+
+def test_what_there_is_to_segment() -> None:
+    assert CLASSES.exclusive
+    assert CLASSES.targets == ("anterior", "posterior")
+    assert CLASSES.values == (0, 1, 4)
+    assert not TUMOUR.exclusive
+    assert TUMOUR.targets == ("WT", "TC", "ET")
+
+
+def test_codes_are_positions_and_undeclared_values_are_background() -> None:
+    labels = np.array([0, 1, 2, 4, 250, -3])
+    assert CLASSES.encode(labels).tolist() == [0, 1, 0, 2, 0, 0]
+    assert CLASSES.encode(labels).dtype == np.uint8
+
+
+def test_every_instance_is_the_one_class() -> None:
+    assert CELLS.encode(np.array([0, 1, 2, 60000], np.uint16)).tolist() == [0, 1, 1, 1]
+
+
+def test_the_table_tells_which_target_holds_which_code() -> None:
+    # columns: background, necrosis, oedema, enhancing
+    assert TUMOUR.table().astype(int).tolist() == [[0, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1]]
+    assert CLASSES.table().astype(int).tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("wt", "tc", "et", "value"),
+    [(0, 0, 0, 0), (1, 0, 0, 2), (1, 1, 0, 1), (1, 1, 1, 4), (0, 0, 1, 4), (0, 1, 0, 1), (1, 0, 1, 4)],
+)
+def test_regions_become_label_values(wt: int, tc: int, et: int, value: int) -> None:
+    assert TUMOUR.decode(np.array([[wt], [tc], [et]], bool)).tolist() == [value]
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 4]), min_size=1, max_size=50))
+def test_nested_regions_go_to_masks_and_back(values: list[int]) -> None:
+    labels = np.array(values, np.uint8)
+    masks = TUMOUR.table()[:, TUMOUR.encode(labels)]
+    assert all((outer >= inner).all() for outer, inner in itertools.pairwise(masks))
+    assert TUMOUR.decode(masks).tolist() == values
+
+
+def test_values_above_255_need_16_bits() -> None:
+    scheme = LabelScheme(classes={300: "far"})
+    assert scheme.decode(np.array([[True, False]])).tolist() == [300, 0]
+    assert scheme.decode(np.array([[True, False]])).dtype == np.uint16
+    assert CLASSES.decode(np.zeros((2, 3), bool)).dtype == np.uint8
+
+
+@pytest.mark.parametrize("scheme", [CLASSES, TUMOUR, CELLS])
+def test_json_gives_the_scheme_back(scheme: LabelScheme) -> None:
+    assert LabelScheme.from_json(json.loads(json.dumps(scheme.to_json()))) == scheme
