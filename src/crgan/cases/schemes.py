@@ -19,8 +19,11 @@ from crgan.files import read_json
 SCHEME_FILES = ("labels.json", "labels.yaml", "labels.yml")
 """Files that declare the label values of the folder they lie in."""
 
-# More values than this are called instance ids if they also look like it: no atlas numbers its structures so.
+# What tells instance ids from classes: a file with more values than this, and in most files hardly a gap between them.
+# (Classes that are absent from a patient leave gaps; an object that was deleted leaves one too.)
 _FEWEST_INSTANCE_VALUES = 16
+_GAPS = 1.1
+_COUNTING_SHARE = 0.9
 _SMALL_VALUES = 1 << 16
 _EXAMPLE = '{"classes": {"1": "oedema", "2": "core"}, "regions": {"WT": [1, 2], "TC": [2]}}'
 
@@ -77,9 +80,8 @@ def named_scheme(names: Mapping[int, str]) -> LabelScheme:
 def discover_scheme(paths: Sequence[Path], *, workers: int | None = None) -> LabelScheme | None:
     """Find out which values the label files hold; their meaning cannot be read off, so they are called "class 1" ….
 
-    The values are taken as instance ids, all of one class "object", if the files hold 16-bit or larger integers,
-    more than 16 different values, no file has gaps large enough for an atlas, and files differ in how many they
-    have.
+    The values are taken as instance ids, all of one class "object", if the files hold integers of 16 bits or more,
+    up to more than 16 values, nearly all files count from 1 without gaps, and not all to the same number.
 
     Parameters
     ----------
@@ -157,12 +159,13 @@ def _values_or_error(path: Path) -> tuple[frozenset[int], int] | CrganError:
 
 
 def _are_instances(found: Iterable[tuple[frozenset[int], int]]) -> bool:
-    """Whether the values count objects: wide integers, many values, nearly without gaps, differing in number."""
+    """Whether the values count objects."""
     files = [(values - {0}, itemsize) for values, itemsize in found if values - {0}]
     numbers = {len(values) for values, _ in files}
+    counting = [min(values) > 0 and max(values) <= _GAPS * len(values) for values, _ in files]
     return (
         all(itemsize >= 2 for _, itemsize in files)
         and max(numbers) > _FEWEST_INSTANCE_VALUES
-        and all(min(values) > 0 and max(values) <= 2 * len(values) for values, _ in files)
+        and sum(counting) >= _COUNTING_SHARE * len(files)
         and (len(numbers) > 1 or len(files) == 1)
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import split_suffix
 from crgan.cases.labels import LabelScheme
-from crgan.cases.layouts.found import Found, Layout, image_files
+from crgan.cases.layouts.found import Found, Layout, image_files, label_files
 from crgan.cases.layouts.msd import Msd, scheme_beside
-from crgan.cases.layouts.paired import Paired, label_files
+from crgan.cases.layouts.paired import Paired
 from crgan.cases.layouts.patient_folders import PatientFolders
 from crgan.cases.layouts.pattern import Pattern
 from crgan.cases.layouts.plain import Plain

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from crgan.cases.case import Case
-from crgan.cases.files import is_image, read_geometry
+from crgan.cases.files import is_image, read_geometry, split_suffix
 from crgan.cases.labels import LabelScheme
+from crgan.cases.layouts.label_words import strip_label_word
 from crgan.cases.reading import COLOURS
-from crgan.errors import CrganError
+from crgan.errors import CrganError, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,15 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
 
 
+def label_files(folder: Path) -> dict[str, Path]:
+    """The label files right in a folder by case id: the stem, without a word such as ``_mask`` if all have one."""
+    stems = {split_suffix(path)[0]: path for path in image_files(folder)}
+    stripped = {strip_label_word(stem): path for stem, path in stems.items()}
+    if len(stripped) == len(stems) and all(stripped):
+        return {str(stem): path for stem, path in stripped.items()}
+    return stems
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The folders right in a folder, sorted by name; hidden ones left out. Empty if it is no folder."""
     if not folder.is_dir():
@@ -93,6 +103,40 @@ def channel_names(paths: Sequence[Path], *, one: str = "image") -> tuple[str, ..
 def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
     """Each name once, in alphabetical order regardless of case."""
     return tuple(sorted(set(names), key=lambda name: (name.lower(), name)))
+
+
+def distinct_ids(cases: Sequence[Case]) -> tuple[Case, ...]:
+    """Put the patient in front of case ids that several patients have (``P1/scan.nii.gz``, ``P2/scan.nii.gz``)."""
+    patients: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        patients[case.case_id].add(case.patient_id)
+    return tuple(replace(case, case_id=f"{case.patient_id}_{case.case_id}") if len(patients[case.case_id]) > 1 else case for case in cases)
+
+
+def refuse_two_labels(labels: Sequence[tuple[str, Path]]) -> None:
+    """Refuse to choose between several label files of one case, given as pairs of the case's name and the file.
+
+    Raises
+    ------
+    CrganError
+        Naming all of them.
+    """
+    by_case: dict[str, list[Path]] = defaultdict(list)
+    for name, path in labels:
+        by_case[name].append(path)
+    problems = [
+        Problem(
+            what=f"Case {name or paths[0].parent.name} has {len(paths)} label files.",
+            where=paths[0].parent,
+            expected="one",
+            got=", ".join(path.name for path in paths),
+            fix='tell which: --pattern "{patient}/{case}_{modality}.nii.gz;{patient}/{case}_seg.nii.gz"',
+        )
+        for name, paths in by_case.items()
+        if len(paths) > 1
+    ]
+    if problems:
+        raise CrganError(problems)
 
 
 def _header_or_none(path: Path) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ _MODALITY = re.compile(
     re.IGNORECASE,
 )
 _TIME_POINT = re.compile(r"^(?:frame|time|timepoint|tp|visit|ses|session|scan|phase|day|week|month|year|slice|sl|z)?-?\d+$", re.IGNORECASE)
+_HELPER = re.compile(rf"^(?:.*{_SEPARATOR})?(?:brain|bet|skull|head|body)[_\-]?mask$", re.IGNORECASE)
 _LAST_TOKEN = re.compile(rf"^(?P<base>.+){_SEPARATOR}(?P<token>[^_\-. ]+)$")
 
 
@@ -23,6 +24,11 @@ def strip_label_word(stem: str) -> str | None:
     """
     match = _LABEL.match(stem)
     return None if match is None else match["base"] or ""
+
+
+def is_helper(stem: str) -> bool:
+    """Whether a file is neither image nor label but a by-product, such as ``p1_brainmask``."""
+    return _HELPER.match(stem) is not None
 
 
 def is_modality(word: str) -> bool:

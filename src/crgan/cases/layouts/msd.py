@@ -7,7 +7,7 @@ from pathlib import Path
 from crgan.cases.case import Case
 from crgan.cases.files import split_suffix
 from crgan.cases.labels import LabelScheme
-from crgan.cases.layouts.found import Found, channel_names, image_files
+from crgan.cases.layouts.found import Found, channel_names, image_files, label_files
 from crgan.cases.schemes import named_scheme
 from crgan.errors import CrganError, fail
 from crgan.files import read_json
@@ -46,17 +46,21 @@ class Msd:
             ) from error
         if root != task:
             return Found(cases=tuple(_case(image, None) for image in image_files(root)), modalities=_names(modalities, image_files(root)))
-        pairs = pairs or [(image, task / "labelsTr" / image.name) for image in image_files(task / "imagesTr")]
-        cases = tuple(_case(image, label if label.is_file() else None) for image, label in pairs)
-        return Found(cases=cases, modalities=_names(modalities, [image for image, _ in pairs]), labels=labels)
+        if pairs:
+            cases = [_case(image, label) for image, label in pairs]
+        else:
+            label_by_case = label_files(task / "labelsTr")
+            cases = [_case(image, label_by_case.get(split_suffix(image)[0])) for image in image_files(task / "imagesTr")]
+        return Found(cases=tuple(cases), modalities=_names(modalities, [case.images[0] for case in cases]), labels=labels)
 
 
 def scheme_beside(folder: Path) -> LabelScheme | None:
     """The label scheme of the task that a folder such as ``labelsTs`` belongs to, or None."""
-    if not (folder.parent / DESCRIPTION).is_file():
+    path = folder.resolve().parent / DESCRIPTION
+    if not path.is_file():
         return None
     try:
-        data = read_json(folder.parent / DESCRIPTION)
+        data = read_json(path)
         return named_scheme({int(value): str(name) for value, name in data["labels"].items()})
     except (CrganError, KeyError, TypeError, ValueError, AttributeError):
         return None  # some other program's dataset.json; the label values are then found out
@@ -64,7 +68,7 @@ def scheme_beside(folder: Path) -> LabelScheme | None:
 
 def _task_folder(root: Path) -> Path | None:
     """The folder with ``dataset.json``: ``root``, or the one above one of its image folders."""
-    candidates = [root, *([root.resolve().parent] if root.name in _PARTS else [])]
+    candidates = [root, *([root.resolve().parent] if root.resolve().name in _PARTS else [])]
     for folder in candidates:
         try:
             data = read_json(folder / DESCRIPTION) if (folder / DESCRIPTION).is_file() else {}

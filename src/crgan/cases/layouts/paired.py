@@ -6,8 +6,7 @@ from pathlib import Path
 
 from crgan.cases.case import Case
 from crgan.cases.files import split_suffix
-from crgan.cases.layouts.found import Found, channel_names, image_files
-from crgan.cases.layouts.label_words import strip_label_word
+from crgan.cases.layouts.found import Found, channel_names, image_files, label_files
 
 _PAIRS = (("images", "labels"), ("images", "masks"), ("imagesTr", "labelsTr"))
 
@@ -36,15 +35,6 @@ class Paired:
             image = images[0].parent / (case_id + split_suffix(images[0])[1]) if images else root / "images" / labels[case_id].name
             cases.append(Case(case_id=case_id, patient_id=case_id, images=(image,), label=labels[case_id]))
         return Found(cases=tuple(cases), modalities=channel_names(images))
-
-
-def label_files(folder: Path) -> dict[str, Path]:
-    """The label files right in a folder by case id: the stem, without a word such as ``_mask`` if all have one."""
-    stems = {split_suffix(path)[0]: path for path in image_files(folder)}
-    stripped = {strip_label_word(stem): path for stem, path in stems.items()}
-    if stems and None not in stripped and len(stripped) == len(stems):
-        return {str(stem): path for stem, path in stripped.items()}
-    return stems
 
 
 def _folders(root: Path) -> tuple[Path, Path] | None:

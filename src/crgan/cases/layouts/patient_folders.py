@@ -20,8 +20,8 @@ from pathlib import Path
 
 from crgan.cases.case import Case
 from crgan.cases.files import split_suffix
-from crgan.cases.layouts.found import Found, channel_names, image_files, sorted_names, subfolders
-from crgan.cases.layouts.label_words import is_modality, is_time_point, split_token, strip_label_word
+from crgan.cases.layouts.found import Found, channel_names, distinct_ids, image_files, refuse_two_labels, sorted_names, subfolders
+from crgan.cases.layouts.label_words import is_helper, is_modality, is_time_point, split_token, strip_label_word
 
 _SINGLE = "image"
 _WHOLE_SERIES = "4d"  # ACDC keeps the whole cine series beside the labelled frames
@@ -63,13 +63,13 @@ class PatientFolders:
         """Whether most subfolders hold images, or the folder itself holds the modalities of one or more patients."""
         folders = subfolders(root)
         filled = [folder for folder in folders if image_files(folder)]
-        return len(filled) > len(folders) / 2 or _holds_modalities(root)
+        # More images beside the folders than folders: they are the cases, and the folder holds something about them.
+        return (len(filled) > len(folders) / 2 and len(filled) > len(image_files(root))) or _holds_modalities(root)
 
     def cases(self, root: Path) -> Found:
         """Find the cases of every patient."""
-        folders = [folder for folder in subfolders(root) if image_files(folder)]
-        if not folders:
-            folders = [root]
+        flat = _holds_modalities(root)
+        folders = [root] if flat else [folder for folder in subfolders(root) if image_files(folder)]
         images: list[NamedImage] = []
         bases: dict[Path, dict[str, Path]] = {}
         for folder in folders:
@@ -77,32 +77,36 @@ class PatientFolders:
             images += _named_images(folder, bases[folder])
         images = _split_time_points(images, bases)
         images = _one_image_each(images, bases)
-        images = _unique_ids(images)
-        flat = folders == [root]
         return _assemble(images, bases, one_patient_a_case=flat)
 
 
 def _holds_modalities(root: Path) -> bool:
     """Whether every image right in the folder ends in a well-known modality or is a label, and some end in one."""
-    stems = [split_suffix(path)[0] for path in image_files(root)]
+    stems = [split_suffix(path)[0] for path in _files(root)]
     images = [stem for stem in stems if strip_label_word(stem) is None]
     tokens = [(split_token(stem) or ("", stem))[1] for stem in images]
     return bool(tokens) and all(is_modality(token) for token in tokens)
 
 
+def _files(folder: Path) -> list[Path]:
+    """The image files of a folder without by-products such as brain masks."""
+    return [path for path in image_files(folder) if not is_helper(split_suffix(path)[0])]
+
+
 def _labels(folder: Path) -> dict[str, Path]:
     """Label files of a folder by the base of their name."""
-    found = {}
-    for path in image_files(folder):
+    found = []
+    for path in _files(folder):
         base = strip_label_word(split_suffix(path)[0])
         if base is not None:
-            found[base] = path
-    return found
+            found.append((base, path))
+    refuse_two_labels(found)
+    return dict(found)
 
 
 def _named_images(folder: Path, labels: dict[str, Path]) -> list[NamedImage]:
     """The images of one folder with case and modality read off their names (rules 2 and 3)."""
-    paths = [path for path in image_files(folder) if path not in labels.values()]
+    paths = [path for path in _files(folder) if path not in labels.values()]
     stems = {split_suffix(path)[0] for path in paths}
     prefixes = sorted((base for base in labels if base not in stems), key=len, reverse=True)
     images = []
@@ -152,14 +156,6 @@ def _one_image_each(images: list[NamedImage], bases: dict[Path, dict[str, Path]]
     ]
 
 
-def _unique_ids(images: list[NamedImage]) -> list[NamedImage]:
-    """Put the folder's name in front of case ids that occur in several folders (``P1/scan.nii.gz``, ``P2/scan.nii.gz``)."""
-    folders = defaultdict(set)
-    for image in images:
-        folders[image.case_id].add(image.path.parent)
-    return [replace(image, case_id=f"{image.folder}_{image.case_id}") if len(folders[image.case_id]) > 1 else image for image in images]
-
-
 def _assemble(images: list[NamedImage], bases: dict[Path, dict[str, Path]], *, one_patient_a_case: bool) -> Found:
     """Put the modalities of each case in order; a missing one, and a label's missing image, are named all the same."""
     modalities = sorted_names(image.modality for image in images)
@@ -182,19 +178,19 @@ def _assemble(images: list[NamedImage], bases: dict[Path, dict[str, Path]], *, o
             )
         )
     for base, path in _unused(bases, used):
-        case_id = base or path.parent.name
-        missing = path.with_name(f"{case_id}{split_suffix(path)[1]}")
-        cases.append(Case(case_id=case_id, patient_id=path.parent.name, images=(missing,) * max(len(modalities), 1), label=path))
+        case_id, suffix = base or path.parent.name, split_suffix(path)[1]
+        names = [case_id + suffix] if modalities in ((), (_SINGLE,)) else [f"{case_id}_{modality}{suffix}" for modality in modalities]
+        patient_id = case_id if one_patient_a_case else path.parent.name
+        cases.append(Case(case_id=case_id, patient_id=patient_id, images=tuple(path.with_name(name) for name in names), label=path))
     if modalities == (_SINGLE,):
         modalities = channel_names([image.path for image in images])
-    return Found(cases=tuple(cases), modalities=modalities)
+    return Found(cases=distinct_ids(cases), modalities=modalities)
 
 
 def _label_of(members: Iterable[NamedImage], labels: dict[str, Path]) -> Path | None:
     """The label whose base is the case's name in the folder, or the stem of one of its images."""
     for member in members:
-        prefix = member.stem[: -len(member.modality) - 1] if member.stem.endswith(member.modality) else member.stem
-        for base in (member.stem, prefix):
+        for base in (member.stem, member.stem.removesuffix(member.modality).rstrip(_SEPARATORS)):
             if base in labels:
                 return labels[base]
     return None

@@ -8,29 +8,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crgan.cases.case import Case
-from crgan.cases.files import IMAGE_SUFFIXES, is_image, split_suffix
-from crgan.cases.layouts.found import Found, channel_names, sorted_names
+from crgan.cases.files import IMAGE_SUFFIXES, is_image
+from crgan.cases.layouts.found import Found, channel_names, distinct_ids, refuse_two_labels, sorted_names
 from crgan.cases.layouts.label_words import strip_label_word
 from crgan.errors import fail
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|(\*)")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*")
 _NAMES = ("patient", "case", "modality")
 _SINGLE = "image"
 _HELP = "docs/layouts.md tells how patterns are written"
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    path: Path
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """A file and what the placeholders stand for in its path relative to the data set's folder."""
+
+    root: Path
+    relative: str
     fields: dict[str, str]
+    modality_span: tuple[int, int] | None
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.relative
 
     @property
     def case_id(self) -> str:
-        return self.fields.get("case") or self.fields.get("patient") or split_suffix(self.path)[0]
+        return self.fields.get("case") or self.fields["patient"]
 
     @property
     def patient_id(self) -> str:
-        return self.fields.get("patient") or self.case_id
+        return self.fields.get("patient") or self.fields["case"]
+
+    @property
+    def modality(self) -> str:
+        return self.fields.get("modality", _SINGLE)
+
+    def sibling(self, modality: str) -> Path:
+        """Where the same case's file of another modality would be."""
+        start, end = self.modality_span or (0, 0)
+        return self.root / (self.relative[:start] + modality + self.relative[end:])
 
 
 class Pattern:
@@ -46,42 +63,71 @@ class Pattern:
     Raises
     ------
     CrganError
-        If the pattern has an unknown placeholder, or none.
+        If the pattern has an unknown placeholder, or does not tell cases apart.
     """
 
     name = "pattern"
 
     def __init__(self, pattern: str) -> None:
         self.expects = f"files named {pattern}"
-        parts = [part.strip() for part in pattern.split(";")]
-        if len(parts) > 2:
+        images, *labels = (part.strip() for part in pattern.split(";"))
+        if len(labels) > 1:
             raise fail("The pattern has more than two parts.", where=pattern, expected="IMAGES or IMAGES;LABELS", fix=_HELP)
-        self._images = _compile(parts[0])
-        self._labels = _compile(parts[1]) if len(parts) == 2 else None
+        self._images = _compile(images)
+        self._labels = _compile(labels[0]) if labels else None
+        # What image and label have in common tells which belong together.
+        self._shared = [
+            name for name in ("patient", "case") if name in self._images.groupindex and name in (self._labels or self._images).groupindex
+        ]
+        if not self._shared:
+            raise fail("Images and labels have no placeholder in common.", where=pattern, expected="{case} in both parts", fix=_HELP)
 
     def detect(self, root: Path) -> bool:
         """Whether any file has such a name."""
         return bool(_matches(root, self._images))
 
     def cases(self, root: Path) -> Found:
-        """Find the cases whose files match."""
+        """Find the cases whose files match.
+
+        Raises
+        ------
+        CrganError
+            If two files are the same modality of a case, or two files its label.
+        """
         images = _matches(root, self._images)
         if self._labels is not None:
             labels = _matches(root, self._labels)
-            taken = {match.path for match in labels}
-            images = [match for match in images if match.path not in taken]
+            taken = {label.path for label in labels}
+            images = [image for image in images if image.path not in taken]
         else:
-            labels = [match for match in images if _is_label(match)]
-            images = [match for match in images if not _is_label(match)]
-        label_by_case = {match.case_id: match for match in labels}
-        groups: dict[str, list[_Match]] = defaultdict(list)
-        for match in images:
-            groups[match.case_id].append(match)
-        modalities = sorted_names(match.fields.get("modality", _SINGLE) for match in images)
-        cases = [_case(members, modalities, label_by_case.get(case_id)) for case_id, members in groups.items()]
+            labels = [image for image in images if strip_label_word(image.modality) is not None]
+            images = [image for image in images if strip_label_word(image.modality) is None]
+        refuse_two_labels([("/".join(self._key(label)), label.path) for label in labels])
+        label_by_key = {self._key(label): label.path for label in labels}
+        groups: dict[tuple[str, str], dict[str, _Named]] = defaultdict(dict)
+        for image in images:
+            members = groups[image.patient_id, image.case_id]
+            if image.modality in members:
+                raise fail(
+                    f"Two files are the image {image.modality} of case {image.case_id}.",
+                    where=root,
+                    expected="one",
+                    got=f"{members[image.modality].relative}, {image.relative}",
+                    fix="write a pattern that tells them apart",
+                )
+            members[image.modality] = image
+        modalities = sorted_names(image.modality for image in images)
+        cases = []
+        for (patient_id, case_id), members in groups.items():
+            first = next(iter(members.values()))
+            paths = tuple(members[name].path if name in members else first.sibling(name) for name in modalities)
+            cases.append(Case(case_id=case_id, patient_id=patient_id, images=paths, label=label_by_key.get(self._key(first))))
         if modalities == (_SINGLE,):
-            modalities = channel_names([match.path for match in images])
-        return Found(cases=tuple(case for group in cases for case in group), modalities=modalities)
+            modalities = channel_names([image.path for image in images])
+        return Found(cases=distinct_ids(cases), modalities=modalities)
+
+    def _key(self, named: _Named) -> tuple[str, ...]:
+        return tuple(named.fields[name] for name in self._shared)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -92,7 +138,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
         expression += re.escape(pattern[end : match.start()])
         end = match.end()
         name = match[1]
-        if match[2]:
+        if name is None:
             expression += "[^/]+"
         elif name not in _NAMES:
             expected = ", ".join(f"{{{known}}}" for known in _NAMES)
@@ -110,43 +156,13 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(expression)
 
 
-def _matches(root: Path, expression: re.Pattern[str]) -> list[_Match]:
+def _matches(root: Path, expression: re.Pattern[str]) -> list[_Named]:
     """Image files below the folder whose relative path matches, sorted."""
-    if not root.is_dir():
-        return []
     found = []
     for path in sorted(root.rglob("*")):
-        match = expression.fullmatch(path.relative_to(root).as_posix())
+        relative = path.relative_to(root).as_posix()
+        match = expression.fullmatch(relative)
         if match is not None and is_image(path) and path.is_file():
-            found.append(_Match(path, match.groupdict()))
+            span = match.span("modality") if "modality" in expression.groupindex else None
+            found.append(_Named(root=root, relative=relative, fields=match.groupdict(), modality_span=span))
     return found
-
-
-def _is_label(match: _Match) -> bool:
-    word = match.fields.get("modality") or split_suffix(match.path)[0]
-    return strip_label_word(word) is not None
-
-
-def _case(members: list[_Match], modalities: tuple[str, ...], label: _Match | None) -> list[Case]:
-    """The case of some files; several if two files claim the same modality, which the integrity check reports."""
-    by_modality: dict[str, list[Path]] = defaultdict(list)
-    for match in members:
-        by_modality[match.fields.get("modality", _SINGLE)].append(match.path)
-    copies = max(len(paths) for paths in by_modality.values())
-    first = members[0]
-    cases = []
-    for copy in range(copies):
-        images = []
-        for modality in modalities:
-            paths = by_modality.get(modality) or [_expected(first, modality)]
-            images.append(paths[min(copy, len(paths) - 1)])
-        cases.append(
-            Case(case_id=first.case_id, patient_id=first.patient_id, images=tuple(images), label=label.path if label is not None else None)
-        )
-    return cases
-
-
-def _expected(match: _Match, modality: str) -> Path:
-    """Where a missing modality would be, judged by the name of one that is there."""
-    own = match.fields.get("modality", "")
-    return match.path.with_name(modality.join(match.path.name.rsplit(own, 1))) if own else match.path
