@@ -39,9 +39,9 @@ class Change:
 def draw_change(settings: AugmentationSettings, random: np.random.Generator) -> Change:
     """Draw the change of one sequence."""
     angle = radians(random.uniform(-settings.rotation_degrees, settings.rotation_degrees))
-    widest = -np.log(1.0 - settings.scale)
+    widest = np.log(1 / (1 - settings.scale))
     size = np.exp(random.uniform(-widest, widest))
-    most = -np.log(1.0 - settings.stretch) / 2
+    most = np.log(1 / (1 - settings.stretch)) / 2
     stretch = np.exp(random.uniform(-most, most))
     row, column = float(size * stretch), float(size / stretch)
     return Change(
