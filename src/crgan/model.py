@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from crgan.cases.labels import LabelScheme
@@ -121,9 +121,10 @@ class Model:
         Raises
         ------
         CrganError
-            If the image does not have the model's modalities or holds NaN or infinite voxels, or if the dial is set
-            where no refiner acts.
+            If the image does not have the model's modalities, is not of real numbers or holds NaN or infinite voxels, or
+            if the dial is set where no refiner acts or outside 0 to 1.
         """
+        image = _real(np.asarray(image))
         if image.ndim == 3:
             image = image[None]
         refiner = None if generator_only else self.refiner
@@ -135,6 +136,8 @@ class Model:
             )
         p = self.dial.p if fn_threshold is None else fn_threshold
         q = self.dial.q if fp_threshold is None else fp_threshold
+        if not (0 <= p <= 1 and 0 <= q <= 1):
+            raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         prepared = self.pipeline.apply(image, spacing_mm)
         first = generate(self.generator, prepared.image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
@@ -168,7 +171,7 @@ class Model:
             path = folder / f"{name}.safetensors"
             tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
             with atomic_write(path) as temporary:
-                save_file(tensors, temporary)
+                temporary.write_bytes(save(tensors))
             files[path.name] = _digest(path)
         write_json(
             folder / _DESCRIPTION,
@@ -195,13 +198,27 @@ class Model:
             If there is no model, it was written in another format, or a file is damaged.
         """
         folder = _model_folder(Path(path))
+        chosen = choose_device(device)
+        try:
+            return cls._read(folder, chosen)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise fail(
+                "The description of the model is damaged.",
+                where=folder / _DESCRIPTION,
+                expected="what `crgan train` wrote",
+                got=f"{type(error).__name__}: {error}",
+                fix="copy the model from its source again",
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path, device: torch.device) -> Model:
         description = read_json(folder / _DESCRIPTION)
-        if description.get("format") != FORMAT:
+        if description["format"] != FORMAT:
             raise fail(
                 "The model was written in another format.",
                 where=folder / _DESCRIPTION,
                 expected=f"format {FORMAT}",
-                got=f"format {description.get('format')}, by crgan {description.get('versions', {}).get('crgan', 'unknown')}",
+                got=f"format {description['format']}, by crgan {description.get('versions', {}).get('crgan', 'unknown')}",
                 fix="install the version of crgan that wrote it, or train anew",
             )
         for name, digest in description["sha256"].items():
@@ -211,10 +228,9 @@ class Model:
         labels = LabelScheme.from_json(description["labels"])
         pipeline = Pipeline.from_json(description["pipeline"])
         sizes: dict[str, Any] = {"modalities": len(pipeline.modalities), "targets": len(labels.targets)}
-        chosen = choose_device(device)
         return cls(
-            generator=_read_weights(make_generator(config, **sizes, exclusive=labels.exclusive), folder, "generator", chosen),
-            refiner=_read_weights(make_refiner(config, **sizes), folder, "refiner", chosen) if config.has_refiner else None,
+            generator=_read_weights(make_generator(config, **sizes, exclusive=labels.exclusive), folder, "generator", device),
+            refiner=_read_weights(make_refiner(config, **sizes), folder, "refiner", device) if config.has_refiner else None,
             config=config,
             labels=labels,
             pipeline=pipeline,
@@ -227,6 +243,12 @@ class Model:
         if self.refiner is not None:
             networks["refiner"] = self.refiner
         return networks
+
+
+def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    if image.dtype.kind not in "buif":
+        raise fail("The image does not hold real numbers.", expected="an array of integers or floating-point numbers", got=str(image.dtype))
+    return image.astype(np.uint8) if image.dtype.kind == "b" else image
 
 
 def _model_folder(path: Path) -> Path:
