@@ -210,7 +210,8 @@ def _unreadable(path: Path, error: Exception) -> CrganError:
 
 def _whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[np.int32]:
     rounded = np.rint(array)
-    off = ~(np.abs(array - rounded) <= _WHOLE_NUMBER_TOLERANCE) | ~(np.abs(rounded) < 2**31)  # NaN is off too
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is no number, which is then off too
+        off = ~(np.abs(array - rounded) <= _WHOLE_NUMBER_TOLERANCE) | ~(np.abs(rounded) < 2**31)
     if off.any():
         raise fail(
             "The label file holds values that are not whole numbers.",
