@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 
 from crgan.cases.canonical import from_canonical, to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import split_suffix, write_labels, write_map
+from crgan.cases.files import read_geometry, split_suffix, write_labels, write_map
 from crgan.cases.integrity import check_cases
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_image
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
+from crgan.inference.modalities import in_model_order
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation
 from crgan.progress import Progress, Silent
+
+# Formats that keep their voxels in a second file are read, but not written.
+_DETACHED = (".mhd", ".nhdr")
 
 
 def predict(
@@ -82,13 +87,16 @@ def predict(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")
     model = Model.load(run, device=device)
-    dataset = open_dataset(images, layout=layout, pattern=pattern, group=group)
-    wanted = _choose(dataset, cases)
-    _check(dataset, wanted, model, progress)
+    # The model says what labels mean, so that none of the folder's is read.
+    dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
+    ordered = in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities)
+    _check(ordered, progress)
+    masks = {case.case_id: _mask_path(case, out) for case in ordered.cases}
+    _spare_inputs(masks.values(), dataset)
     write_json(out / "labels.json", model.labels.to_json())
     written = []
-    with progress.task("segmenting", len(wanted)) as task:
-        for case in wanted:
+    with progress.task("segmenting", len(masks)) as task:
+        for case in ordered.cases:
             volume = read_image(case, model.pipeline.modalities)
             array, spacing_mm = to_canonical(volume)
             found = model.segment(
@@ -100,8 +108,7 @@ def predict(
                 generator_only=generator_only,
                 maps=probabilities or errors,
             )
-            suffix = split_suffix(case.images[0])[1] if volume.geometry.dimensions == 2 else ".nii.gz"
-            path = out / f"{case.case_id}{suffix}"
+            path = masks[case.case_id]
             write_labels(path, from_canonical(found.labels[None], volume.geometry)[0], volume.geometry)
             for name, array in _maps(found, model.labels.targets, probabilities=probabilities, errors=errors).items():
                 write_map(out / "maps" / f"{case.case_id}_{name}.nii.gz", from_canonical(array[None], volume.geometry)[0], volume.geometry)
@@ -110,11 +117,13 @@ def predict(
     return written
 
 
-def _choose(dataset: Dataset, cases: Sequence[str] | None) -> list[Case]:
-    if cases is None:
-        return list(dataset.cases)
-    by_id = {case.case_id: case for case in dataset.cases}
-    unknown = [case_id for case_id in cases if case_id not in by_id]
+def _choose(dataset: Dataset, wanted: Sequence[str] | None) -> list[Case]:
+    """The cases wanted, without their labels; a label without an image makes no case here."""
+    cases = [replace(case, label=None) for case in dataset.cases if case.label is None or any(path.is_file() for path in case.images)]
+    if wanted is None:
+        return cases
+    by_id = {case.case_id: case for case in cases}
+    unknown = [case_id for case_id in wanted if case_id not in by_id]
     if unknown:
         raise fail(
             "There are no such cases.",
@@ -123,25 +132,34 @@ def _choose(dataset: Dataset, cases: Sequence[str] | None) -> list[Case]:
             got=", ".join(unknown[:8]),
             fix="`crgan check` lists the cases of a folder",
         )
-    return [by_id[case_id] for case_id in cases]
+    return [by_id[case_id] for case_id in dict.fromkeys(wanted)]
 
 
-def _check(dataset: Dataset, wanted: Sequence[Case], model: Model, progress: Progress) -> None:
+def _check(dataset: Dataset, progress: Progress) -> None:
     """Find all that is wrong with the images before any is segmented."""
-    modalities = model.pipeline.modalities
-    if len(dataset.modalities) != len(modalities):
-        raise fail(
-            "The images do not have the modalities that the model was trained on.",
-            where=dataset.root,
-            expected=f"{len(modalities)}: {', '.join(modalities)}",
-            got=f"{len(dataset.modalities)}: {', '.join(dataset.modalities)}",
-            fix="give every case all of the model's modalities, named as in training",
-        )
-    unlabelled = [Case(case_id=case.case_id, patient_id=case.patient_id, images=case.images) for case in wanted]
-    _, problems = check_cases(dataset, cases=unlabelled, need_labels=False, progress=progress)
+    _, problems = check_cases(dataset, need_labels=False, progress=progress)
     problems = [problem for problem in problems if problem.severity == "error"]
     if problems:
         raise CrganError(problems)
+
+
+def _mask_path(case: Case, out: Path) -> Path:
+    suffix = split_suffix(case.images[0])[1]
+    flat = suffix not in _DETACHED and read_geometry(case.images[0])[0].dimensions == 2
+    return out / f"{case.case_id}{suffix if flat else '.nii.gz'}"
+
+
+def _spare_inputs(masks: Iterable[Path], dataset: Dataset) -> None:
+    """Refuse to write a mask in the place of an image or of an expert's label, whatever --overwrite says."""
+    inputs = {path.resolve() for case in dataset.cases for path in (*case.images, case.label) if path is not None}
+    taken = [mask for mask in masks if mask.resolve() in inputs]
+    if taken:
+        raise fail(
+            "A mask would take the place of an image or a label.",
+            where=taken[0],
+            got=f"{len(taken)} masks that would",
+            fix="choose another --out than a folder of the data set",
+        )
 
 
 def _maps(found: Segmentation, targets: Sequence[str], *, probabilities: bool, errors: bool) -> dict[str, NDArray[np.float32]]:
