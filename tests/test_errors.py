@@ -1,26 +1,41 @@
-"""Errors say everything, also after they came from another process."""
-
 from __future__ import annotations
 
-import pickle
+from pathlib import Path
 
 import pytest
 
 from crgan.errors import CrganError, Problem, fail
 
 
-def test_says_what_where_expected_got_and_fix() -> None:
-    error = fail("Too small.", where="a.nii", expected="3", got="2", fix="enlarge it")
-    assert str(error) == "Too small.\n  where:    a.nii\n  expected: 3\n  got:      2\n  fix:      enlarge it"
+def test_a_problem_tells_what_is_known_of_it() -> None:
+    problem = Problem(what="The image is constant.", where=Path("a.nii.gz"), expected="an image", got="0 everywhere", fix="export it again")
+    assert str(problem).splitlines() == [
+        "The image is constant.",
+        "  where:    a.nii.gz",
+        "  expected: an image",
+        "  got:      0 everywhere",
+        "  fix:      export it again",
+    ]
+    assert str(Problem(what="Nothing.")) == "Nothing."
+    assert str(Problem(what="Empty text is told.", got="")).splitlines()[1] == "  got:      "
 
 
-def test_says_nothing_about_what_is_not_known() -> None:
-    assert str(fail("Too small.")) == "Too small."
+def test_problems_are_errors_unless_said_otherwise() -> None:
+    assert Problem(what="x").severity == "error"
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_survives_the_way_from_a_worker_process(count: int) -> None:
-    error = CrganError([Problem(what=f"problem {number}", where="here") for number in range(count)])
-    back = pickle.loads(pickle.dumps(error))  # noqa: S301 - made above
-    assert str(back) == str(error)
-    assert back.problems == error.problems
+def test_an_error_holds_one_or_several_problems() -> None:
+    first, second = Problem(what="one"), Problem(what="two", fix="mend")
+    assert CrganError(first).problems == (first,)
+    error = CrganError([first, second])
+    assert error.problems == (first, second)
+    assert str(error) == "one\ntwo\n  fix:      mend"
+
+
+def test_fail_makes_the_error_that_is_raised() -> None:
+    def refuse() -> None:
+        raise fail("No.", where="--out", expected="a", got="b", fix="c")
+
+    with pytest.raises(CrganError) as caught:
+        refuse()
+    assert caught.value.problems == (Problem(what="No.", where="--out", expected="a", got="b", fix="c"),)
