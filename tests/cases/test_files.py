@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -122,6 +123,23 @@ def test_a_file_that_may_not_be_read_is_told(nifti: MakeFile, monkeypatch: pytes
 def test_an_array_of_another_shape_is_our_fault(tmp_path: Path, write) -> None:
     with pytest.raises(ValueError, match="does not fit a grid"):
         write(tmp_path / "a.nii", np.zeros((2, 3, 5), int), GEOMETRY)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".tif"])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    for name, error in {"Nifti": OSError(28, "disk full"), "Tiff": OSError(28, "disk full"), "Itk": RuntimeError("ITK: disk full")}.items():
+        monkeypatch.setattr(f"crgan.cases.files.{name}.write", Mock(side_effect=error))
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(CrganError, match=r"could not be written[\s\S]*disk full") as caught:
+        write_labels(path, np.zeros((2, 3, 4), int), GEOMETRY)
+    assert caught.value.problems[0].where == path
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_names_the_file_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(CrganError) as caught:
+        write_labels(tmp_path / "a.png", np.zeros((2, 3, 4), int), GEOMETRY)
+    assert caught.value.problems[0].where == tmp_path / "a.png"
 
 
 def test_writing_needs_a_known_suffix_and_replaces_as_a_whole(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,12 @@ def _write(path: Path, array: NDArray[np.generic], geometry: Geometry) -> None:
     format_ = _format_of(path, must_exist=False)
     suffix = split_suffix(path)[1]
     with atomic_write(path, suffix=suffix) as temporary:
-        format_.write(temporary, array, geometry, suffix=suffix)
+        try:
+            format_.write(temporary, array, geometry, suffix=suffix)
+        except CrganError as error:  # tells of the temporary file
+            raise CrganError([replace(problem, where=path) for problem in error.problems]) from error
+        except RuntimeError as error:  # what ITK raises where others raise OSError
+            raise OSError(str(error)) from error
 
 
 def _format_of(path: Path, *, must_exist: bool = True) -> Format:
