@@ -36,8 +36,8 @@ def check_cases(
     need_labels
         Whether it is an error if no case has a label, and a warning if some have none.
     executor
-        Where to read, one task a case; by default a thread per core. (Decompressing and counting release Python's
-        lock: on two cores threads are as fast as processes, and need not be started.)
+        Where to read, one task a case; by default a thread per core, since decompressing and counting release
+        Python's lock and threads need not be started up.
     progress
         Who is told how far it is.
 
@@ -63,7 +63,7 @@ def check_cases(
     ordered = [found[number] for number in range(len(chosen))]
     summaries = [summary for summary, _ in ordered if summary is not None]
     problems = [*_duplicates(chosen), *_missing_modalities(chosen, dataset), *_missing_labels(chosen, dataset, need_labels=need_labels)]
-    problems += _absent_classes(summaries, dataset)
+    problems += [*_mixed_dimensions(summaries, dataset), *_absent_classes(summaries, dataset)]
     problems += [problem for _, of_case in ordered for problem in of_case]
     return summaries, problems
 
@@ -135,6 +135,21 @@ def _missing_labels(cases: Sequence[Case], dataset: Dataset, *, need_labels: boo
             got=None if alone else f"none for {_some(without)}",
             fix="add label files, or tell their names with --pattern" if alone else "add them; these cases are left out of training",
             severity="error" if alone else "warning",
+        )
+    ]
+
+
+def _mixed_dimensions(summaries: Sequence[CaseSummary], dataset: Dataset) -> list[Problem]:
+    pictures = [summary.case_id for summary in summaries if summary.dimensions == 2]
+    if len(pictures) in (0, len(summaries)):
+        return []
+    return [
+        Problem(
+            what="Some images have two dimensions, others three.",
+            where=dataset.root,
+            expected="all of the same kind",
+            got=f"{len(pictures)} of {len(summaries)} are pictures: {_some(pictures)}",
+            fix="keep pictures and volumes in data sets of their own",
         )
     ]
 
