@@ -150,9 +150,8 @@ class Sampler:
         crop = (self.crops[plane][0] * self.coarseness, self.crops[plane][1] * self.coarseness)
         around: list[float] = []
         parts: list[slice] = []
-        for middle, far, whole in zip(centre[1:], reach(change, crop), size, strict=True):
-            # A crop stays inside the image if it fits, and is centred on the image if it does not.
-            around.append(float(np.clip(middle, far - 0.5, whole - far - 0.5)) if 2 * far <= whole else (whole - 1) / 2)
+        for middle, far, side, whole in zip(centre[1:], reach(change, crop), crop, size, strict=True):
+            around.append(_settled(float(middle), far, side, whole))
             parts.append(slice(max(0, int(around[-1] - far) - 1), min(whole, int(around[-1] + far) + 3)))
         block = (slices, *parts)
         points = sampling_points(change, crop, (around[0], around[1]))
@@ -172,6 +171,18 @@ class Sampler:
             read[2] = read[2].clone()
             read[2][-missing:] = 0
         return tuple(read)
+
+
+def _settled(middle: float, far: float, side: int, whole: int) -> float:
+    """Where a crop of ``side`` voxels that is to be around ``middle``, and reaches ``far`` to either side, is centred.
+
+    It stays inside the ``whole`` voxels if it fits, and is centred on them if it does not. Unless it is turned or resized
+    its pixels are voxels as they are, as at prediction, and not means of neighbours.
+    """
+    half = (side - 1) / 2
+    if 2 * far > whole:
+        return half - (side - whole) // 2
+    return float(np.clip(round(middle - half) + half, far - 0.5, whole - far - 0.5))
 
 
 def _floats(array: NDArray[np.generic]) -> Tensor:
