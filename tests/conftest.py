@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from crgan.config import Config, load_config
+from crgan.files import write_json
 
 # The same examples on every machine and in every run: a failure is never a matter of luck, and slow machines are no failure.
 settings.register_profile("crgan", derandomize=True, deadline=None)
@@ -24,3 +31,85 @@ def shared_data(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs real images in ../shared/data, which is not there")
     return folder
+
+
+NESTED = {"classes": {1: "rim", 2: "core"}, "regions": {"whole": [1, 2], "core": [2]}}
+EXCLUSIVE = {"classes": {1: "rim", 2: "core"}}
+
+
+def draw_patient(index: int, shape: tuple[int, int, int], *, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A head in two modalities with a ball that is bright in the first and, in its core, in the second: (2, Z, Y, X) and (Z, Y, X)."""
+    random = np.random.default_rng([7, index])
+    grid = np.indices(shape) - (np.array(shape).reshape(3, 1, 1, 1) - 1) / 2
+    half = np.maximum(np.array(shape).reshape(3, 1, 1, 1) / 2, 1)
+    head = ((grid / half) ** 2).sum(0) < 1
+    # Off centre and away from every symmetry, so that a mirrored or turned mask is another mask.
+    centre = np.array([0.1, 0.25, -0.2]).reshape(3, 1, 1, 1) * half + random.uniform(-1, 1, (3, 1, 1, 1))
+    distance = np.sqrt(((grid - centre) ** 2).sum(0))
+    labels = ((distance < 4.5) & head).astype(np.uint8)
+    labels[(distance < 2.5) & head] = classes
+    images = np.stack([100 + 90 * (labels > 0), 100 + 90 * (labels > 1)]) + random.normal(0, 6, (2, *shape))
+    return np.where(head, images, 0).astype(np.int16), labels
+
+
+@pytest.fixture(scope="session")
+def write_patients() -> Callable[..., Path]:
+    """Write a folder of patients, ``p0/p0_a.nii.gz`` and so on, their axes to R, A and S; gives the folder.
+
+    ``classes`` has a number for each patient: 2 for a ball with a core, 1 for one without.
+    """
+
+    def write(
+        folder: Path,
+        *,
+        count: int = 4,
+        shape: tuple[int, int, int] = (10, 18, 20),
+        spacing_mm: tuple[float, float, float] = (1.1, 1.0, 1.0),
+        modalities: tuple[str, ...] = ("a", "b"),
+        classes: tuple[int, ...] = (2,),
+        scheme: dict[str, Any] | None = NESTED,
+        labelled: bool = True,
+    ) -> Path:
+        affine = np.diag([*reversed(spacing_mm), 1.0])
+        for index in range(count):
+            images, labels = draw_patient(index, shape, classes=classes[index % len(classes)])
+            name = f"p{index}"
+            files = {f"{name}_{modality}": image for modality, image in zip(modalities, images, strict=False)}
+            for stem, array in {**files, **({f"{name}_seg": labels} if labelled else {})}.items():
+                path = folder / name / f"{stem}.nii.gz"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                nib.save(nib.Nifti1Image(np.ascontiguousarray(array.transpose()), affine), path)
+        if scheme is not None:
+            write_json(folder / "labels.json", scheme)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Config]:
+    """Settings of a run that takes a second: networks of a few hundred weights, and a cache of the tests' own."""
+    cache = tmp_path_factory.mktemp("prepared")
+    small = ("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=2")
+
+    def make(*overrides: str, recipe: str = "default", steps: int | None = 4, **named: Any) -> Config:
+        return load_config(
+            recipe=recipe, overrides=[*small, "batch.length=3", *overrides], threads=1, steps=steps, **{"data.cache": cache, **named}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def patients(write_patients: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four patients with nested regions, one of them without a core."""
+    return write_patients(tmp_path_factory.mktemp("patients"), classes=(2, 2, 1, 2))
+
+
+@pytest.fixture(scope="session")
+def trained(patients: Path, small_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the default system, trained long enough to find the balls of :func:`patients`."""
+    from crgan.training.run import train
+
+    config = small_config("generator_optimisation.learning_rate=0.02", "refiner_optimisation.learning_rate=0.01", steps=200)
+    return train(patients, tmp_path_factory.mktemp("trained") / "run", config=config)
