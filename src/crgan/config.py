@@ -82,7 +82,7 @@ class OptimisationSettings(Settings):
     optimiser: Literal["adamw", "rmsprop", "adadelta"] = "adamw"
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    warm_up: int = Field(50, ge=0)  # steps of linear warm-up
+    warm_up: int = Field(20, ge=0)  # steps of linear warm-up
     decay: bool = True  # polynomial decay to 0
     clip: float | None = Field(1.0, gt=0)  # largest gradient norm
     cross_entropy: float = Field(1.0, ge=0)
@@ -103,7 +103,8 @@ class RefinementSettings(Settings):
     """What the refiner sees and learns from."""
 
     attend: bool = True  # only tiles around candidates; otherwise whole slices
-    candidate: float = Field(0.05, gt=0, lt=1)  # foreground probability that makes a voxel a candidate
+    candidate: float | None = Field(None, gt=0, lt=1)  # foreground probability that makes a voxel a candidate; None: fitted
+    warm_start: bool = True  # begin with the generator's weights instead of from scratch
     target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
 
 
@@ -116,7 +117,7 @@ class Config(Settings):
     noise_channel: bool = False
     minutes: float | None = Field(None, gt=0)
     steps: int | None = Field(None, gt=0)
-    generator_share: float = Field(0.5, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
+    generator_share: float = Field(0.4, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
     seed: int = Field(0, ge=0)
     device: str = "auto"
     devices: int = Field(1, ge=1)

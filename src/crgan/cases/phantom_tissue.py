@@ -106,7 +106,7 @@ def _spline_weights(positions: Field, nodes: int) -> Field:
 
 def step(depth_mm: Field, softness_mm: float) -> Field:
     """Smooth step from 0 outside (``depth_mm`` below 0) to 1 inside, over about ±2 ``softness_mm``."""
-    return np.float32(0.5) * (1 + np.tanh(depth_mm * np.float32(0.5 / (0.5 * softness_mm))))
+    return np.asarray(0.5 * (1 + np.tanh(depth_mm / softness_mm)), np.float32)
 
 
 def ellipsoid_depth(position: tuple[Field, Field, Field], centre: tuple[float, ...], half_axes: tuple[float, ...]) -> Field:

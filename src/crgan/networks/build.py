@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import log
+from typing import cast
+
+import torch
+from torch import Tensor
+
 from crgan.config import Config, NetworkSettings
 from crgan.networks.discriminator import Discriminator
 from crgan.networks.unet import RecurrentUNet
@@ -15,6 +22,48 @@ def make_generator(config: Config, *, modalities: int, targets: int, exclusive: 
 def make_refiner(config: Config, *, modalities: int, targets: int) -> RecurrentUNet:
     """Make a refiner: images and the generator's probabilities in, a false-negative and a false-positive mask per target out."""
     return _unet(config, config.refiner, modalities + targets, 2 * targets)
+
+
+def expect_rarity(generator: RecurrentUNet, shares: Sequence[float], *, exclusive: bool) -> None:
+    """Let a new generator expect each target as often as it is, instead of as often as the background.
+
+    Otherwise the first hundred steps are spent on learning that most of an image is background, and until then
+    everywhere is a candidate for the refiner (the same start as in Lin et al. 2017, section 4.1).
+
+    Parameters
+    ----------
+    generator
+        Fresh from :func:`make_generator`.
+    shares
+        The share of the voxels that belong to each target.
+    exclusive
+        Whether the targets exclude each other.
+    """
+    odds = [log(max(share, 1e-6) / max(1 - share, 1e-6)) for share in shares]
+    bias = torch.tensor([0.0, *odds] if exclusive else odds)
+    with torch.no_grad():
+        cast("Tensor", generator.head.bias).copy_(bias)
+
+
+def start_from_generator(refiner: RecurrentUNet, generator: RecurrentUNet, *, modalities: int, exclusive: bool) -> None:
+    """Give a refiner the weights of a generator of the same widths, so that it begins with what is known already.
+
+    The probabilities it sees beyond the generator's input are weighted by 0 at first. A pixel that the generator would
+    take in is missed if it was left out, and one that it would leave out is added if it was taken in.
+    """
+    own, given = refiner.state_dict(), generator.state_dict()
+    first, last = "down.0.convolution.weight", f"up.{refiner.depth - 1}.convolution.weight"
+    for name, weight in given.items():
+        if name in {first, last}:
+            kept = weight.shape[1] - generator.channels + modalities  # without the generator's noise channel
+            own[name] = torch.zeros_like(own[name])
+            own[name][:, :kept] = weight[:, :kept]
+        elif name.startswith("head."):
+            odds = weight[1:] - weight[:1] if exclusive else weight
+            own[name] = torch.cat([odds, -odds])
+        else:
+            own[name] = weight.clone()
+    refiner.load_state_dict(own)
 
 
 def make_discriminator(config: Config, *, modalities: int, targets: int) -> Discriminator:

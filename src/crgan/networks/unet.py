@@ -35,6 +35,7 @@ class RecurrentUNet(nn.Module):
     def __init__(self, channels: int, outputs: int, *, widths: Sequence[int], recurrent_width: int | None, patient_wise: bool) -> None:
         super().__init__()
         sizes = [channels, *widths[1:]]
+        self.channels = channels
         self.depth = len(widths) - 1
         self.down = nn.ModuleList(Down(sizes[i], sizes[i + 1], patient_wise=patient_wise) for i in range(self.depth))
         self.recurrence = BidirectionalConvLSTM(sizes[-1], recurrent_width) if recurrent_width else None

@@ -62,11 +62,19 @@ def generate(
     return (sums.total / sums.weight).astype(np.float16)
 
 
-def candidate_voxels(probabilities: NDArray[np.float16], config: Config) -> NDArray[np.bool_]:
+def foreground_probability(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.floating]:
+    """How sure the generator is that a voxel belongs to any target: ``(K, ...)`` to ``(...)``."""
+    return np.asarray(probabilities.sum(axis=0) if exclusive else probabilities.max(axis=0))
+
+
+def candidate_voxels(probabilities: NDArray[np.floating], config: Config, *, exclusive: bool) -> NDArray[np.bool_]:
     """Where the refiner looks: voxels that the generator holds for a target with some probability, bool ``(Z, Y, X)``."""
     if not config.refinement.attend:
         return np.ones(probabilities.shape[1:], bool)
-    return np.asarray((probabilities > config.refinement.candidate).any(axis=0))
+    if config.refinement.candidate is None:
+        message = "the threshold of candidates has not been fitted"
+        raise ValueError(message)
+    return np.asarray(foreground_probability(probabilities, exclusive=exclusive) >= config.refinement.candidate)
 
 
 def decide(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.bool_]:
@@ -102,7 +110,7 @@ def refine(
         ``(K, Z, Y, X)`` float16: the corrected probability P*, averaged over the planes that looked at a voxel; the
         generator's decision, 0 or 1, where none did.
     """
-    candidates = candidate_voxels(probabilities, config)
+    candidates = candidate_voxels(probabilities, config, exclusive=exclusive)
     targets = len(probabilities)
     coarseness = _coarseness(config.refiner)
 

@@ -27,9 +27,9 @@ class Window:
 
 
 def slice_ranges(count: int, length: int) -> Iterator[tuple[int, int]]:
-    """Cover ``count`` slices by ranges of at most ``length`` that share one slice with the next."""
-    step = max(1, length - 1)
-    for start in range(0, max(1, count - 1), step):
+    """Cover ``count`` slices by ranges of at most ``length`` that share one slice with the next, unless it is their only one."""
+    shared = 1 if length > 1 else 0
+    for start in range(0, max(1, count - shared), length - shared):
         yield start, min(start + length, count)
 
 

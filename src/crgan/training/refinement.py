@@ -17,7 +17,7 @@ from crgan.networks.composition import corrected_logits, error_targets, hard_dec
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
-from crgan.sweep.volumes import candidate_voxels, decide, refine
+from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability, refine
 from crgan.training.losses import binary_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
@@ -25,6 +25,9 @@ from crgan.training.validation import compare_targets, mean_scores, truth_masks
 
 # Places kept of each case to draw crops around.
 _PLACES = 20_000
+# Share of a target that may lie outside the candidates; tiles reach beyond them and get most of it back.
+_OUTSIDE = 0.01
+_CANDIDATE_BOUNDS = (0.02, 0.5)
 
 
 class RefinementStage:
@@ -108,14 +111,39 @@ class RefinementStage:
         ]
 
 
+def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], labels: LabelScheme) -> float:
+    """Find the probability from which on a voxel is a candidate: the generator's own dial, turned to sensitivity.
+
+    Parameters
+    ----------
+    said
+        Validation cases, which the generator has not learned from, with its probabilities.
+    labels
+        What the targets are.
+
+    Returns
+    -------
+    float
+        The largest threshold that leaves no target more than 1 % of its voxels outside the candidates, within bounds.
+    """
+    sure: list[list[NDArray[np.floating]]] = [[] for _ in labels.targets]
+    for case, probabilities in said:
+        anywhere = foreground_probability(probabilities, exclusive=labels.exclusive)
+        for found, truth in zip(sure, truth_masks(case, labels), strict=True):
+            found.append(anywhere[truth])
+    thresholds = [np.quantile(np.concatenate(found).astype(np.float32), _OUTSIDE) for found in sure if sum(map(len, found))]
+    return float(np.clip(min(thresholds, default=_CANDIDATE_BOUNDS[0]), *_CANDIDATE_BOUNDS))
+
+
 def with_errors(case: StoredCase, probabilities: NDArray[np.float16], config: Config, labels: LabelScheme) -> TrainingCase:
     """Add to a training case what the generator says of it, where the refiner should look, and where it would help."""
     wrong = (decide(probabilities, exclusive=labels.exclusive) != truth_masks(case, labels)).any(axis=0)
     random = np.random.default_rng(zlib.crc32(case.case_id.encode()))
+    candidates = candidate_voxels(probabilities, config, exclusive=labels.exclusive)
     return TrainingCase(
         stored=case,
         probabilities=probabilities,
-        candidates=_some(np.argwhere(candidate_voxels(probabilities, config)), random) if config.refinement.attend else None,
+        candidates=_some(np.argwhere(candidates), random) if config.refinement.attend else None,
         errors=_some(np.argwhere(wrong), random),
     )
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,34 +14,29 @@ from lightning_fabric.loggers.logger import Logger
 from numpy.typing import NDArray
 from torch import nn
 
-from crgan.cases.integrity import check_cases
-from crgan.cases.labels import LabelScheme
-from crgan.cases.layouts import open_dataset
-from crgan.config import Config, NetworkSettings, read_config, write_config
-from crgan.errors import CrganError, fail
+from crgan.config import Config, write_config
+from crgan.errors import fail
 from crgan.files import atomic_write, read_json, write_json
 from crgan.machine import choose_device, prepare_machine
 from crgan.model import Dial, Model
-from crgan.networks.build import make_discriminator, make_generator, make_refiner
+from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
+from crgan.networks.unet import RecurrentUNet
 from crgan.planning import derive_settings
-from crgan.preprocessing.fingerprint import take_fingerprint
-from crgan.preprocessing.pipeline import Pipeline
-from crgan.preprocessing.store import prepare
 from crgan.preprocessing.stored import StoredCase
 from crgan.progress import Progress, Silent
-from crgan.sequences.sampler import Sampler, TrainingCase
+from crgan.sequences.sampler import TrainingCase
 from crgan.training.adversarial import AdversarialStage
 from crgan.training.dial import choose_dial
+from crgan.training.folder import DATA, SETTINGS, open_folder, remove_run
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
-from crgan.training.partition import Partition, divide
-from crgan.training.refinement import RefinementStage, with_errors
-from crgan.training.start import take_labels, take_settings
+from crgan.training.patients import Patients
+from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
+from crgan.training.stage import Stage
+from crgan.training.start import take_settings
 
 # Part of the remaining time kept for the dial and for writing the model.
 _RESERVE = 0.03
-
-_SETTINGS, _DATA = "config.yaml", "data.json"
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -91,7 +83,7 @@ def train(
         On Ctrl-C, after the last checkpoint was written.
     """
     progress = progress or Silent()
-    stored_config = _open_folder(out, resume=resume, overwrite=overwrite)
+    stored_config = open_folder(out, resume=resume, overwrite=overwrite)
     if stored_config is not None:
         config = stored_config.model_copy(update={"device": config.device, "threads": config.threads})
     elif config.minutes is None and config.steps is None:
@@ -99,189 +91,152 @@ def train(
     prepare_machine(config.threads)
     fabric = _make_fabric(config, out)
     start = None if init is None else Model.load(init, device="cpu")
-
-    cases = _Cases(data, config, start, progress)
+    patients = Patients(data, config, start, progress)
     if stored_config is None:
-        config = derive_settings(config if start is None else take_settings(config, start, where=data), cases.fingerprint)
+        config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
         if fabric.is_global_zero:
             if overwrite:  # only now: if anything had been wrong with the data, the earlier run would still be there
-                _remove(out)
-            write_json(out / _DATA, cases.describe())
-            write_config(out / _SETTINGS, config)  # last, since it is what makes the folder a run that can go on
-    elif read_json(out / _DATA) != cases.describe():
+                remove_run(out)
+            write_json(out / DATA, patients.describe())
+            write_config(out / SETTINGS, config)  # last, since it is what makes the folder a run that can go on
+    elif read_json(out / DATA) != patients.describe():
         raise fail(
             "The data are not those that the run began with.",
-            where=out / _DATA,
+            where=out / DATA,
             fix="give the same folder, split and --init, or train anew with --overwrite",
         )
     fabric.barrier()
-    begun = time.monotonic()
-    journal = Journal(out / "metrics.csv", fabric)
-    checkpoints = out / "checkpoints"
-    budget = None if config.minutes is None else config.minutes * 60
-    generator_share = config.generator_share if config.has_refiner else 1.0
-    generator_steps = None if config.steps is None else max(1, round(config.steps * generator_share))
-
-    sizes = {"modalities": len(cases.pipeline.modalities), "targets": len(cases.labels.targets)}
-    generator = _seeded(
-        lambda: make_generator(config, **sizes, exclusive=cases.labels.exclusive), config, 0, None if start is None else start.generator
-    )
-    discriminator = _seeded(lambda: make_discriminator(config, **sizes), config, 1) if config.has_discriminator else None
-    adversarial = AdversarialStage(
-        fabric,
-        config,
-        cases.labels,
-        generator=generator,
-        discriminator=discriminator,
-        sampler=cases.sampler(config, config.generator, [TrainingCase(stored=case) for case in cases.train], (0, fabric.global_rank)),
-        validation=cases.validation,
-    )
-    run_stage(
-        fabric,
-        adversarial,
-        checkpoints / adversarial.name,
-        steps=generator_steps,
-        seconds=None if budget is None else budget * generator_share * (1 - _RESERVE),
-        validations=config.validations,
-        patience=config.patience,
-        journal=journal,
-        progress=progress,
-    )
-    refiner, dial = None, Dial()
-    if config.has_refiner:
-        said = _what_the_generator_says(adversarial, [*cases.train, *cases.validation], checkpoints / "probabilities", progress)
-        refiner = _seeded(lambda: make_refiner(config, **sizes), config, 2, None if start is None else start.refiner)
-        told = [with_errors(case, said[case.case_id], config, cases.labels) for case in cases.train]
-        refinement = RefinementStage(
-            fabric,
-            config,
-            cases.labels,
-            refiner=refiner,
-            sampler=cases.sampler(config, config.refiner, told, (1, fabric.global_rank)),
-            validation=[(case, said[case.case_id]) for case in cases.validation],
-        )
-        run_stage(
-            fabric,
-            refinement,
-            checkpoints / refinement.name,
-            steps=None if config.steps is None or generator_steps is None else max(1, config.steps - generator_steps),
-            seconds=None if budget is None else (budget - (time.monotonic() - begun)) * (1 - _RESERVE),
-            validations=config.validations,
-            patience=config.patience,
-            journal=journal,
-            progress=progress,
-        )
-        dial = choose_dial(refinement)
-    model = Model(
-        generator=generator,
-        refiner=refiner,
-        config=config,
-        labels=cases.labels,
-        pipeline=cases.pipeline,
-        fingerprint=cases.fingerprint,
-        dial=dial,
-    )
+    model = _Run(fabric, config, patients, start, out, progress).train()
     if fabric.is_global_zero:
         model.save(out / "model")
     fabric.barrier()
     return out
 
 
-class _Cases:
-    """The prepared patients of a run, and what is known of them."""
+class _Run:
+    """The stages of a run, one after the other."""
 
-    def __init__(self, data: Path, config: Config, start: Model | None, progress: Progress) -> None:
-        settings = config.data
-        dataset = open_dataset(
-            data,
-            layout=settings.layout,
-            pattern=settings.pattern,
-            group=settings.group,
-            labels=settings.label_scheme(),
-            need_labels=True,
-        )
-        if start is not None:
-            dataset = take_labels(dataset, start)
-        self.partition: Partition = divide(dataset, settings, seed=config.seed)
-        wanted = [case for case in dataset.labelled if case.patient_id in self.partition.trained_on]
-        _, problems = check_cases(dataset, cases=wanted, need_labels=True, progress=progress)
-        if any(problem.severity == "error" for problem in problems):
-            raise CrganError([problem for problem in problems if problem.severity == "error"])
-        for problem in problems:
-            progress.note(str(problem))
-        if dataset.labels is None:
-            raise fail("There are no labels to learn from.", where=data, fix="train on a folder with label files")
-        self.labels: LabelScheme = dataset.labels
-        fitted = [case for case in wanted if case.patient_id in self.partition.train]
-        self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing) if start is None else start.pipeline
-        workers = config.threads or os.cpu_count() or 1
-        stored = prepare(wanted, dataset, self.pipeline, cache=settings.cache or _cache(), workers=workers, progress=progress)
-        self.train = [case for case in stored if case.patient_id in self.partition.train]
-        self.validation = _spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
-        self.fingerprint = take_fingerprint(self.train)
+    def __init__(self, fabric: Fabric, config: Config, patients: Patients, start: Model | None, out: Path, progress: Progress) -> None:
+        self._fabric = fabric
+        self._config = config
+        self._patients = patients
+        self._start = start
+        self._checkpoints = out / "checkpoints"
+        self._journal = Journal(out / "metrics.csv", fabric)
+        self._progress = progress
+        self._begun = time.monotonic()
+        self._modalities = len(patients.pipeline.modalities)
+        self._targets = len(patients.labels.targets)
 
-    def describe(self) -> object:
-        """What ``data.json`` holds, as it reads back; the keys of the prepared cases change with any file and with preprocessing."""
-        keys = {case.case_id: case.folder.name for case in (*self.train, *self.validation)}
-        return json.loads(json.dumps({"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json(), "prepared": keys}))
-
-    def sampler(self, config: Config, network: NetworkSettings, cases: Sequence[TrainingCase], stream: tuple[int, int]) -> Sampler:
-        """Mini-batches of a stage; ``stream`` keeps the randomness of stages and ranks apart."""
-        if config.planes is None or config.batch.length is None or network.crops is None or network.groups is None:
-            message = "the settings have not been derived from the data"
-            raise ValueError(message)
-        return Sampler(
-            cases=cases,
-            table=self.labels.table(),
-            planes=config.planes,
-            crops=network.crops,
-            coarseness=network.coarseness or 1,
-            groups=network.groups,
-            sequences=config.batch.sequences,
-            length=config.batch.length,
-            augmentation=config.augmentation,
-            seed=(config.seed, *stream),
+    def train(self) -> Model:
+        """Train all networks of the system."""
+        stage, generator = self._train_generator()
+        refiner, dial = None, Dial()
+        if self._config.has_refiner:
+            refiner, dial = self._train_refiner(stage, generator)
+        return Model(
+            generator=generator,
+            refiner=refiner,
+            config=self._config,
+            labels=self._patients.labels,
+            pipeline=self._patients.pipeline,
+            fingerprint=self._patients.fingerprint,
+            dial=dial,
         )
 
-
-def _open_folder(out: Path, *, resume: bool, overwrite: bool) -> Config | None:
-    """Make sure of the run folder; gives the settings of the run to go on with, if there is one."""
-    settings = out / _SETTINGS
-    if resume and settings.exists():
-        return read_config(settings)
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that the first one started, after this was settled
-    harmless = {_DATA} if resume else set()  # what a run that was stopped before it had begun may have left
-    if child or (out.is_dir() and all(path.name in harmless or path.name.startswith(".") for path in out.iterdir())):
-        return None
-    if out.exists() and not settings.exists() and (resume or overwrite):
-        raise fail(
-            f"The folder to {'go on with' if resume else 'overwrite'} is not a run.",
-            where=out,
-            expected=f"{_SETTINGS} in it",
-            fix="choose another --out, or remove it yourself if nothing in it is needed",
+    def _train_generator(self) -> tuple[AdversarialStage, RecurrentUNet]:
+        config, labels = self._config, self._patients.labels
+        sizes = {"modalities": self._modalities, "targets": self._targets}
+        generator = self._make(0, lambda: make_generator(config, **sizes, exclusive=labels.exclusive))
+        if self._start is not None:
+            generator.load_state_dict(self._start.generator.state_dict())
+        else:
+            expect_rarity(generator, self._patients.target_shares(), exclusive=labels.exclusive)
+        cases = [TrainingCase(stored=case) for case in self._patients.train]
+        stage = AdversarialStage(
+            self._fabric,
+            config,
+            labels,
+            generator=generator,
+            discriminator=self._make(1, lambda: make_discriminator(config, **sizes)) if config.has_discriminator else None,
+            sampler=self._patients.sampler(config, config.generator, cases, (0, self._fabric.global_rank)),
+            validation=self._patients.validation,
         )
-    if out.exists() and not overwrite:
-        fix = "choose another --out, go on with --resume, or add --overwrite"
-        raise fail("The run folder already holds something.", where=out, fix=fix)
-    return None
+        share = config.generator_share if config.has_refiner else 1.0
+        self._run(
+            stage,
+            steps=None if config.steps is None else self._generator_steps(config.steps),
+            seconds=None if config.minutes is None else config.minutes * 60 * share,
+        )
+        return stage, generator
 
+    def _train_refiner(self, generator_stage: AdversarialStage, generator: RecurrentUNet) -> tuple[RecurrentUNet, Dial]:
+        patients, labels = self._patients, self._patients.labels
+        said = self._what_the_generator_says(generator_stage, [*patients.train, *patients.validation])
+        validated = [(case, said[case.case_id]) for case in patients.validation]
+        if self._config.refinement.attend and self._config.refinement.candidate is None:
+            fitted = self._config.refinement.model_copy(update={"candidate": fit_candidates(validated, labels)})
+            self._config = self._config.model_copy(update={"refinement": fitted})
+        config = self._config
+        refiner = self._make(2, lambda: make_refiner(config, modalities=self._modalities, targets=self._targets))
+        if self._start is not None and self._start.refiner is not None:
+            refiner.load_state_dict(self._start.refiner.state_dict())
+        elif config.refinement.warm_start and config.refiner.widths == config.generator.widths:
+            start_from_generator(refiner, generator, modalities=self._modalities, exclusive=labels.exclusive)
+        cases = [with_errors(case, said[case.case_id], config, labels) for case in patients.train]
+        stage = RefinementStage(
+            self._fabric,
+            config,
+            labels,
+            refiner=refiner,
+            sampler=patients.sampler(config, config.refiner, cases, (1, self._fabric.global_rank)),
+            validation=validated,
+        )
+        left = None if config.minutes is None else config.minutes * 60 - (time.monotonic() - self._begun)
+        self._run(stage, steps=None if config.steps is None else max(1, config.steps - self._generator_steps(config.steps)), seconds=left)
+        return refiner, choose_dial(stage)
 
-def _remove(out: Path) -> None:
-    """Throw an earlier run away; one that is stopped in this can be thrown away again."""
-    try:
-        for path in list(out.iterdir()) if out.exists() else ():
-            if path.name != _SETTINGS:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        (out / _SETTINGS).unlink(missing_ok=True)
-    except OSError as error:
-        raise fail("The earlier run could not be removed.", where=error.filename or out, got=error.strerror or str(error)) from error
+    def _generator_steps(self, steps: int) -> int:
+        return max(1, round(steps * self._config.generator_share)) if self._config.has_refiner else steps
+
+    def _run(self, stage: Stage, *, steps: int | None, seconds: float | None) -> None:
+        run_stage(
+            self._fabric,
+            stage,
+            self._checkpoints / stage.name,
+            steps=steps,
+            seconds=None if seconds is None else seconds * (1 - _RESERVE),
+            validations=self._config.validations,
+            patience=self._config.patience,
+            journal=self._journal,
+            progress=self._progress,
+        )
+
+    def _make(self, number: int, make: Callable[[], _Network]) -> _Network:
+        """Make a network whose first weights depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._config.seed * 3 + number)
+            return make()
+
+    def _what_the_generator_says(self, stage: AdversarialStage, cases: Sequence[StoredCase]) -> dict[str, NDArray[np.float16]]:
+        """Give the finished generator's probabilities of every case, mapped from the disk: for many patients they outgrow memory."""
+        said = {}
+        with self._progress.task("generating", len(cases)) as task:
+            for case in cases:
+                path = self._checkpoints / "probabilities" / f"{case.case_id}.npy"
+                if not path.exists():
+                    with atomic_write(path, suffix=".npy") as temporary:
+                        np.save(temporary, stage.generate(case))
+                said[case.case_id] = np.load(path, mmap_mode="r")
+                task.advance()
+        return said
 
 
 def _make_fabric(config: Config, out: Path) -> Fabric:
     device = choose_device(config.device)
     fabric = Fabric(
         accelerator=device.type,
-        devices=config.devices if device.index is None else [device.index],
+        devices=[device.index] if ":" in config.device else config.devices,
         num_nodes=config.nodes,
         precision=config.precision,
         loggers=[_tensorboard(out)] if config.logger == "tensorboard" else [],
@@ -297,40 +252,3 @@ def _tensorboard(out: Path) -> Logger:
         return TensorBoardLogger(out, name="tensorboard", version="")
     except ModuleNotFoundError as error:
         raise fail("TensorBoard is not installed.", where="logger: tensorboard", fix="pip install 'crgan[tracking]'") from error
-
-
-def _seeded(make: Callable[[], _Network], config: Config, number: int, start: nn.Module | None = None) -> _Network:
-    """Make a network whose first weights depend on the seed alone, or are those of ``start``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed * 3 + number)
-        network = make()
-    if start is not None:
-        network.load_state_dict(start.state_dict())
-    return network
-
-
-def _what_the_generator_says(
-    stage: AdversarialStage, cases: Sequence[StoredCase], folder: Path, progress: Progress
-) -> dict[str, NDArray[np.float16]]:
-    """Give the finished generator's probabilities of every case, mapped from the disk: for many patients they outgrow memory."""
-    said = {}
-    with progress.task("generating", len(cases)) as task:
-        for case in cases:
-            path = folder / f"{case.case_id}.npy"
-            if not path.exists():
-                with atomic_write(path, suffix=".npy") as temporary:
-                    np.save(temporary, stage.generate(case))
-            said[case.case_id] = np.load(path, mmap_mode="r")
-            task.advance()
-    return said
-
-
-def _spread(cases: Sequence[StoredCase], most: int) -> list[StoredCase]:
-    """At most ``most`` of the cases, evenly spaced."""
-    if len(cases) <= most:
-        return list(cases)
-    return [cases[round(i)] for i in np.linspace(0, len(cases) - 1, most)]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "crgan"
