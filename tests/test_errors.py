@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_an_error_holds_one_or_several_problems() -> None:
     error = CrganError([first, second])
     assert error.problems == (first, second)
     assert str(error) == "one\ntwo\n  fix:      mend"
+
+
+def test_an_error_comes_whole_out_of_a_worker_process() -> None:
+    error = CrganError([Problem(what="one", where=Path("a")), Problem(what="two")])
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert again.problems == error.problems
+    assert str(again) == str(error)
 
 
 def test_fail_makes_the_error_that_is_raised() -> None:

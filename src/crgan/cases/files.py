@@ -106,9 +106,7 @@ def read_labels(path: Path) -> Volume:
             got=f"{array.shape[0]} channels of shape {volume.geometry.shape}",
             fix="store the labels as one channel, a number per class",
         )
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    elif array.dtype.kind == "f":
+    if array.dtype.kind == "f":
         array = _whole_numbers(path, array)
     return Volume(array, volume.geometry)
 

@@ -145,11 +145,45 @@ def test_a_series_of_stacks_is_no_volume(tmp_path: Path) -> None:
             read(tmp_path / "a.tif")
 
 
-def test_lzw_is_decoded(tmp_path: Path) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.tif", compression="tiff_lzw")
-    assert np.array_equal(read_volume(tmp_path / "a.tif").array[0, ..., 0], GREY)
-    Image.fromarray(COLOUR).save(tmp_path / "b.tif", compression="tiff_lzw")
-    assert np.array_equal(read_volume(tmp_path / "b.tif").array[..., 0], np.moveaxis(COLOUR, -1, 0))
+@pytest.mark.parametrize(
+    ("pixels", "mode", "compression"),
+    [
+        (GREY, "L", "tiff_lzw"),
+        (COLOUR, "RGB", "tiff_lzw"),
+        (GREY.astype(np.uint16) * 256 + 3, "I;16", "tiff_lzw"),
+        (GREY.astype(np.float32) / 7, "F", "tiff_lzw"),
+        (GREY > 40, "1", "tiff_lzw"),
+        (GREY > 40, "1", "group4"),
+    ],
+)
+def test_compressions_that_tifffile_lacks_are_decoded(tmp_path: Path, pixels: np.ndarray, mode: str, compression: str) -> None:
+    picture = Image.fromarray(pixels)
+    assert picture.mode == mode
+    picture.save(tmp_path / "a.tif", compression=compression)
+    array = read_volume(tmp_path / "a.tif").array[..., 0]
+    assert np.array_equal(array, np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None])
+    assert array.dtype == (np.uint8 if pixels.dtype == bool else pixels.dtype)
+
+
+def test_palettes_and_stacks_are_decoded(tmp_path: Path) -> None:
+    picture = Image.fromarray(GREY // 80, mode="P")
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    picture.save(tmp_path / "a.tif", compression="tiff_lzw")
+    assert np.array_equal(read_labels(tmp_path / "a.tif").array[0, ..., 0], GREY // 80)
+    assert read_volume(tmp_path / "a.tif").array[:, 1, 0, 0].tolist() == [255, 0, 0]
+    pages = [Image.fromarray(GREY + number) for number in range(4)]
+    pages[0].save(tmp_path / "b.tif", compression="tiff_lzw", save_all=True, append_images=pages[1:])
+    assert np.array_equal(read_volume(tmp_path / "b.tif").array[0], np.stack([GREY + number for number in range(4)], axis=-1))
+
+
+def test_colours_of_16_bits_are_not_cut(tmp_path: Path) -> None:
+    deep = COLOUR.astype(np.uint16) * 256 + 3
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(tmp_path / "a.tif"))
+    writer.SetUseCompression(True)
+    writer.SetCompressor("LZW")
+    writer.Execute(sitk.GetImageFromArray(deep, isVector=True))
+    assert np.array_equal(read_volume(tmp_path / "a.tif").array[..., 0], np.moveaxis(deep, -1, 0))
 
 
 def test_white_as_zero_is_turned(tmp_path: Path) -> None:

@@ -93,16 +93,17 @@ class Tiff:
 
         with tifffile.TiffFile(path) as file:
             series, page = _first_series(path, file)
+            white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             try:
                 stored = series.asarray()
             except ValueError as error:
                 if "imagecodecs" not in str(error):
                     raise
-                stored = _read_with_itk(path)  # LZW and JPEG need a decoder that ITK brings along
+                stored, white_is_zero = _decode(path, page), False
             pixels, colours = _pages_last(path, stored.reshape(series.shape), series.axes, page)
             if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
                 pixels, colours = np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, pixels[..., 0]], 0, -1), 3
-            elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            elif white_is_zero:
                 pixels = ~pixels if pixels.dtype == bool else np.iinfo(pixels.dtype).max - pixels
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8)
@@ -156,6 +157,19 @@ def _read_with_itk(path: Path) -> NDArray[Any]:
     """Pixels ``([pages,] rows, columns[, channels])`` by ITK's own decoders."""
     sitk = load_itk()
     return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+
+def _decode(path: Path, page: Any) -> NDArray[Any]:
+    """Pixels of all pages of a TIFF whose compression (LZW, JPEG, fax) tifffile has no decoder for; black is zero.
+
+    Pillow has one, and keeps bits and palettes as they are. Colours of more than 8 bits, which it would cut, go to ITK.
+    """
+    from PIL import Image, ImageSequence
+
+    if page.samplesperpixel >= 3 and page.bitspersample > 8:
+        return _read_with_itk(path)
+    with Image.open(path, formats=("TIFF",)) as picture:
+        return np.stack([np.array(frame) for frame in ImageSequence.Iterator(picture)])
 
 
 def _first_series(path: Path, file: Any) -> tuple[Any, Any]:
