@@ -74,6 +74,16 @@ def test_a_folder_of_images_has_no_labels(folder) -> None:
         open_dataset(dataset.root, need_labels=True)
 
 
+def test_labels_can_be_ignored_whatever_is_wrong_with_them(folder) -> None:
+    root = folder(*(f"{p}/{p}_{word}.nii.gz" for p in "AB" for word in ("T1", "seg", "lesion")), "C/C_seg.nii.gz", "D/D_T1.nii.gz")
+    with pytest.raises(CrganError) as caught:
+        open_dataset(root)
+    assert len(caught.value.problems) == 2
+    dataset = open_dataset(root, ignore_labels=True)
+    assert [(case.case_id, case.label) for case in dataset.cases] == [("A", None), ("B", None), ("D", None)]
+    assert dataset.labels is None
+
+
 def test_the_layout_can_be_told(folder) -> None:
     root = folder("images/a.nii.gz", "labels/a.nii.gz", "x/x_T1.nii.gz")
     assert open_dataset(root).layout == "paired"

@@ -4,7 +4,6 @@ import pytest
 
 from crgan.cases.case import Case
 from crgan.cases.layouts.patient_folders import PatientFolders
-from crgan.errors import CrganError
 
 LAYOUT = PatientFolders()
 
@@ -146,10 +145,14 @@ def test_brain_masks_are_left_out(folder) -> None:
     assert table(root, found.cases)[0] == ("A", "A", ["A/A_T1.nii.gz"], "A/A_seg.nii.gz")
 
 
-def test_two_labels_of_a_case_are_refused(folder) -> None:
-    root = folder("A/A_T1.nii.gz", "A/A_seg.nii.gz", "A/A_lesion.nii.gz")
-    with pytest.raises(CrganError, match=r"Case A has 2 label files[\s\S]*A_lesion\.nii\.gz, A_seg\.nii\.gz[\s\S]*--pattern"):
-        LAYOUT.cases(root)
+def test_two_labels_of_a_case_are_told(folder) -> None:
+    root = folder(*(f"{p}/{p}_{word}.nii.gz" for p in "AB" for word in ("T1", "seg", "lesion")))
+    found = LAYOUT.cases(root)
+    assert found.modalities == ("T1",)
+    assert [(problem.what, problem.where, problem.got) for problem in found.ambiguous] == [
+        ("Case A has 2 label files.", root / "A", "A_lesion.nii.gz, A_seg.nii.gz"),
+        ("Case B has 2 label files.", root / "B", "B_lesion.nii.gz, B_seg.nii.gz"),
+    ]
 
 
 def test_patients_may_lie_in_one_folder(folder) -> None:

@@ -32,6 +32,7 @@ def open_dataset(
     group: str | None = None,
     labels: LabelScheme | None = None,
     need_labels: bool = False,
+    ignore_labels: bool = False,
 ) -> Dataset:
     """Find the cases in a folder.
 
@@ -51,6 +52,8 @@ def open_dataset(
         the values are found out by reading all label files and called "class 1" and so on.
     need_labels
         Raise if no case has a label.
+    ignore_labels
+        Take the images alone, as if there were no label files.
 
     Returns
     -------
@@ -60,11 +63,16 @@ def open_dataset(
     Raises
     ------
     CrganError
-        If the folder is missing, empty, or laid out in no known way; if ``group`` matches nothing in some case.
+        If the folder is missing, empty, or laid out in no known way; if a case has two label files; if ``group``
+        matches nothing in some case.
     """
     root = Path(root)
     chosen = _choose(root, layout=layout, pattern=pattern)
     found = chosen.cases(root)
+    if ignore_labels:
+        found = _without_labels(found)
+    if found.ambiguous:
+        raise CrganError(found.ambiguous)
     if not found.cases:
         raise fail("There are no images.", where=root, expected=chosen.expects, fix="check the path")
     cases = found.cases if group is None else _grouped(found.cases, root, group)
@@ -165,6 +173,12 @@ def _content(root: Path) -> str:
         return f"a file named {root.name}"
     names = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir() if not path.name.startswith("."))
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _without_labels(found: Found) -> Found:
+    """The cases that have an image, without their labels."""
+    cases = tuple(replace(case, label=None) for case in found.cases if case.label is None or any(image.is_file() for image in case.images))
+    return replace(found, cases=cases, ambiguous=())
 
 
 def _grouped(cases: tuple[Case, ...], root: Path, group: str) -> tuple[Case, ...]:

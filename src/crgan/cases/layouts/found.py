@@ -30,11 +30,14 @@ class Found:
         Names of the channels, in the order of :attr:`Case.images`.
     labels
         What the folder itself declares about label values, or None.
+    ambiguous
+        Labels that the layout would have to choose between; no matter if labels are not asked for.
     """
 
     cases: tuple[Case, ...]
     modalities: tuple[str, ...]
     labels: LabelScheme | None = None
+    ambiguous: tuple[Problem, ...] = ()
 
 
 class Layout(Protocol):
@@ -113,18 +116,12 @@ def distinct_ids(cases: Sequence[Case]) -> tuple[Case, ...]:
     return tuple(replace(case, case_id=f"{case.patient_id}_{case.case_id}") if len(patients[case.case_id]) > 1 else case for case in cases)
 
 
-def refuse_two_labels(labels: Sequence[tuple[str, Path]]) -> None:
-    """Refuse to choose between several label files of one case, given as pairs of the case's name and the file.
-
-    Raises
-    ------
-    CrganError
-        Naming all of them.
-    """
+def two_labels(labels: Sequence[tuple[str, Path]]) -> tuple[Problem, ...]:
+    """List the cases with several label files, given as pairs of the case's name and the file."""
     by_case: dict[str, list[Path]] = defaultdict(list)
     for name, path in labels:
         by_case[name].append(path)
-    problems = [
+    return tuple(
         Problem(
             what=f"Case {name or paths[0].parent.name} has {len(paths)} label files.",
             where=paths[0].parent,
@@ -134,9 +131,7 @@ def refuse_two_labels(labels: Sequence[tuple[str, Path]]) -> None:
         )
         for name, paths in by_case.items()
         if len(paths) > 1
-    ]
-    if problems:
-        raise CrganError(problems)
+    )
 
 
 def _header_or_none(path: Path) -> tuple[int, int] | None:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from crgan.cases.case import Case
 from crgan.cases.files import split_suffix
-from crgan.cases.layouts.found import Found, channel_names, distinct_ids, image_files, refuse_two_labels, sorted_names, subfolders
+from crgan.cases.layouts.found import Found, channel_names, distinct_ids, image_files, sorted_names, subfolders, two_labels
 from crgan.cases.layouts.label_words import is_helper, is_modality, is_time_point, split_token, strip_label_word
+from crgan.errors import Problem
 
 _SINGLE = "image"
 _WHOLE_SERIES = "4d"  # ACDC keeps the whole cine series beside the labelled frames
@@ -71,13 +72,16 @@ class PatientFolders:
         flat = _holds_modalities(root)
         folders = [root] if flat else [folder for folder in subfolders(root) if image_files(folder)]
         images: list[NamedImage] = []
+        ambiguous: tuple[Problem, ...] = ()
         bases: dict[Path, dict[str, Path]] = {}
         for folder in folders:
-            bases[folder] = _labels(folder)
+            labels = _labels(folder)
+            ambiguous += two_labels(labels)
+            bases[folder] = dict(labels)
             images += _named_images(folder, bases[folder])
         images = _split_time_points(images, bases)
         images = _one_image_each(images, bases)
-        return _assemble(images, bases, one_patient_a_case=flat)
+        return replace(_assemble(images, bases, one_patient_a_case=flat), ambiguous=ambiguous)
 
 
 def _holds_modalities(root: Path) -> bool:
@@ -93,20 +97,19 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in image_files(folder) if not is_helper(split_suffix(path)[0])]
 
 
-def _labels(folder: Path) -> dict[str, Path]:
-    """Label files of a folder by the base of their name."""
+def _labels(folder: Path) -> list[tuple[str, Path]]:
+    """Label files of a folder with the base of their name."""
     found = []
     for path in _files(folder):
         base = strip_label_word(split_suffix(path)[0])
         if base is not None:
             found.append((base, path))
-    refuse_two_labels(found)
-    return dict(found)
+    return found
 
 
 def _named_images(folder: Path, labels: dict[str, Path]) -> list[NamedImage]:
     """The images of one folder with case and modality read off their names (rules 2 and 3)."""
-    paths = [path for path in _files(folder) if path not in labels.values()]
+    paths = [path for path in _files(folder) if strip_label_word(split_suffix(path)[0]) is None]
     stems = {split_suffix(path)[0] for path in paths}
     prefixes = sorted((base for base in labels if base not in stems), key=len, reverse=True)
     images = []

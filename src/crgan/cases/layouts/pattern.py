@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crgan.cases.case import Case
 from crgan.cases.files import IMAGE_SUFFIXES, is_image
-from crgan.cases.layouts.found import Found, channel_names, distinct_ids, refuse_two_labels, sorted_names
+from crgan.cases.layouts.found import Found, channel_names, distinct_ids, sorted_names, two_labels
 from crgan.cases.layouts.label_words import strip_label_word
 from crgan.errors import fail
 
@@ -92,7 +92,7 @@ class Pattern:
         Raises
         ------
         CrganError
-            If two files are the same modality of a case, or two files its label.
+            If two files are the same modality of a case.
         """
         images = _matches(root, self._images)
         if self._labels is not None:
@@ -102,7 +102,7 @@ class Pattern:
         else:
             labels = [image for image in images if strip_label_word(image.modality) is not None]
             images = [image for image in images if strip_label_word(image.modality) is None]
-        refuse_two_labels([("/".join(self._key(label)), label.path) for label in labels])
+        ambiguous = two_labels([("/".join(self._key(label)), label.path) for label in labels])
         label_by_key = {self._key(label): label.path for label in labels}
         groups: dict[tuple[str, str], dict[str, _Named]] = defaultdict(dict)
         for image in images:
@@ -124,7 +124,7 @@ class Pattern:
             cases.append(Case(case_id=case_id, patient_id=patient_id, images=paths, label=label_by_key.get(self._key(first))))
         if modalities == (_SINGLE,):
             modalities = channel_names([image.path for image in images])
-        return Found(cases=distinct_ids(cases), modalities=modalities)
+        return Found(cases=distinct_ids(cases), modalities=modalities, ambiguous=ambiguous)
 
     def _key(self, named: _Named) -> tuple[str, ...]:
         return tuple(named.fields[name] for name in self._shared)
