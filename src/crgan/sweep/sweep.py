@@ -60,7 +60,7 @@ def sweep(
         return
     device = next(network.parameters()).device
     longest = max(window.stop - window.start for window in windows)
-    full = [window for window in windows if window.stop - window.start == longest]
+    full = sorted(window for window in windows if window.stop - window.start == longest)
     some = min(statistics_windows, len(full))
     spaced = [full[int((number + 0.5) * len(full) / some)] for number in range(some)]
     pixels = tile[0] * tile[1] // coarseness**2

@@ -46,7 +46,9 @@ def generate(
     """
     arrays = [image]
     if config.noise_channel:
-        arrays.append(np.random.default_rng(zlib.crc32(case_id.encode())).standard_normal((1, *image.shape[1:]), np.float32))
+        noise = np.random.default_rng(zlib.crc32(case_id.encode())).standard_normal((1, *image.shape[1:]), np.float32)
+        # The means of a coarse pixel's voxels are to have variance 1, as in training.
+        arrays.append(noise * np.float32(_coarseness(config.generator)))
 
     def head(logits: Tensor, _: Tensor) -> Tensor:
         return target_probabilities(logits, exclusive=exclusive)
@@ -58,8 +60,8 @@ def generate(
         windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
         coarseness = _coarseness(config.generator)
         results = sweep(generator, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
-        sums.add(plane, tile, results)
-    return (sums.total / sums.weight).astype(np.float16)
+        sums.add(plane, tile, windows, results)
+    return (sums.total / sums.planes).astype(np.float16)
 
 
 def foreground_probability(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.floating]:
@@ -128,26 +130,36 @@ def refine(
             tile = _whole_tile(slices[0].shape[-2:], config.refiner, plane)
             windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
         results = sweep(refiner, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
-        sums.add(plane, tile, results)
+        sums.add(plane, tile, windows, results)
     corrected = decide(probabilities, exclusive=exclusive).astype(np.float16)
-    seen = sums.weight > 0
-    corrected[:, seen] = sums.total[:, seen] / sums.weight[seen]
+    seen = sums.planes > 0
+    corrected[:, seen] = sums.total[:, seen] / sums.planes[seen]
     return corrected
 
 
 class _Sums:
-    """Results of windows, added up over all planes."""
+    """What the planes say, added up: each plane's mean over the windows that looked at a voxel, so that all planes weigh the same."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.total = np.zeros(shape, np.float32)
-        self.weight = np.zeros(shape[1:], np.float32)
+        self.planes = np.zeros(shape[1:], np.float32)  # how many looked at a voxel
 
-    def add(self, plane: Plane, tile: tuple[int, int], results: Iterable[tuple[Window, NDArray[np.float32]]]) -> None:
-        total, weight = as_slices(self.total, plane), as_slices(self.weight, plane)
+    def add(
+        self, plane: Plane, tile: tuple[int, int], windows: Sequence[Window], results: Iterable[tuple[Window, NDArray[np.float32]]]
+    ) -> None:
+        total, planes = as_slices(self.total, plane), as_slices(self.planes, plane)
+        looks = np.zeros(planes.shape, np.float32)
+        for window in windows:
+            looks[_part(window, tile, planes.shape)] += 1
         for window, values in results:
-            rows, columns = inside(window, tile, weight.shape[-2:])
-            total[:, window.start : window.stop, rows, columns] += values
-            weight[window.start : window.stop, rows, columns] += 1
+            part = _part(window, tile, planes.shape)
+            total[:, *part] += values / looks[part]
+        planes += looks > 0
+
+
+def _part(window: Window, tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice, slice]:
+    """The voxels of a plane's slices that a window looks at."""
+    return slice(window.start, window.stop), *inside(window, tile, shape[-2:])
 
 
 def _planes(config: Config) -> list[tuple[Plane, int]]:

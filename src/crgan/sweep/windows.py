@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _OVERLAP = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Window:
     """Slices ``start`` to ``stop`` and the tile whose first voxel is (``row``, ``column``).
 
