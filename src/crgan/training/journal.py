@@ -60,7 +60,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
-        if all(tuple(row) == _COLUMNS and row["step"].isdigit() for row in rows):
+        if all(tuple(row) == _COLUMNS and None not in row.values() and row["step"].isdigit() for row in rows):
             return rows
         reason = f"a row that has not the columns {', '.join(_COLUMNS)}"
     except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as error:
