@@ -15,7 +15,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crgan.config import SYSTEMS, Config, NetworkSettings
-from crgan.networks.build import make_discriminator, make_generator, make_refiner
+from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
+from crgan.networks.composition import corrected_logits, target_probabilities
 from crgan.networks.normalization import PatientNorm, RunningNorm
 from crgan.networks.recurrence import BidirectionalConvLSTM
 
@@ -80,6 +81,53 @@ def test_single_slices_have_nothing_to_remember() -> None:
         make_refiner(config, modalities=1, targets=2),
     ):
         assert BidirectionalConvLSTM not in kinds(network)
+
+
+@pytest.mark.parametrize(("exclusive", "shares"), [(True, (0.3, 0.1)), (True, (0.001, 0.02)), (False, (0.7, 0.4)), (False, (0.01, 0.001))])
+def test_a_new_generator_expects_targets_as_often_as_they_are(exclusive: bool, shares: tuple[float, float]) -> None:
+    generator = make_generator(settings("rnn-unet"), modalities=1, targets=2, exclusive=exclusive)
+    expect_rarity(generator, shares, exclusive=exclusive)
+    with torch.no_grad():
+        generator.head.weight.zero_()  # what is said before anything is seen
+        said = target_probabilities(generator(torch.zeros(1, 3, 1, 8, 8)), exclusive=exclusive)
+    torch.testing.assert_close(said[0, 0, :, 0, 0], torch.tensor(shares))
+
+
+def test_absent_targets_are_expected_hardly_ever() -> None:
+    generator = make_generator(settings("rnn-unet"), modalities=1, targets=2, exclusive=True)
+    expect_rarity(generator, (0.0, 1.0), exclusive=True)
+    assert generator.head.bias.isfinite().all()
+    assert generator.head.bias[1] < -10 + generator.head.bias[2]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("system", ["unet+refinement", "rnn-cgan+refinement"])
+def test_a_refiner_begins_with_what_the_generator_knows(system: str, exclusive: bool, noise: bool) -> None:
+    config = settings(system, noise_channel=noise).model_copy(update={"refiner": SMALL})
+    torch.manual_seed(0)
+    generator = make_generator(config, modalities=2, targets=3, exclusive=exclusive)
+    refiner = make_refiner(config, modalities=2, targets=3)
+    start_from_generator(refiner, generator, modalities=2, exclusive=exclusive)
+    images = torch.randn(2, 3, 2, 8, 12)
+    silence = torch.zeros(2, 3, 1, 8, 12)  # as the refiner has no noise channel, that of the generator says nothing
+    logits = generator(torch.cat([images, silence], 2) if noise else images)
+    odds = logits[:, :, 1:] - logits[:, :, :1] if exclusive else logits
+    for probabilities in (torch.rand(2, 3, 3, 8, 12), torch.zeros(2, 3, 3, 8, 12)):  # which say nothing yet
+        errors = refiner(torch.cat([images, probabilities], 2))
+        for decided in (torch.zeros(2, 3, 3, 8, 12, dtype=torch.bool), torch.ones(2, 3, 3, 8, 12, dtype=torch.bool)):
+            torch.testing.assert_close(corrected_logits(decided, errors), odds, rtol=1e-4, atol=1e-5)
+
+
+def test_a_refiner_that_began_with_the_generator_leaves_it_alone() -> None:
+    config = settings("rnn-cgan+refinement").model_copy(update={"refiner": SMALL})
+    generator, refiner = make_generator(config, modalities=2, targets=3, exclusive=True), make_refiner(config, modalities=2, targets=3)
+    start_from_generator(refiner, generator, modalities=2, exclusive=True)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    with torch.no_grad():
+        for parameter in refiner.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
 def test_sizes_that_were_not_derived_are_a_fault() -> None:

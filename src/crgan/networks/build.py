@@ -39,7 +39,8 @@ def expect_rarity(generator: RecurrentUNet, shares: Sequence[float], *, exclusiv
     exclusive
         Whether the targets exclude each other.
     """
-    odds = [log(max(share, 1e-6) / max(1 - share, 1e-6)) for share in shares]
+    background = 1 - sum(shares)
+    odds = [log(max(share, 1e-6) / max(background if exclusive else 1 - share, 1e-6)) for share in shares]
     bias = torch.tensor([0.0, *odds] if exclusive else odds)
     with torch.no_grad():
         cast("Tensor", generator.head.bias).copy_(bias)
