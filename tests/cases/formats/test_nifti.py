@@ -187,6 +187,14 @@ def test_truncated_files_are_refused(tmp_path: Path, kept: int, suffix: str) -> 
     assert caught.value.problems[0].fix
 
 
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b", gzip.compress(b"x" * 348), gzip.compress(b"short")[:-6]])
+def test_headers_that_cannot_be_read_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(CrganError) as caught:
+        read_geometry(tmp_path / "a.nii.gz")
+    assert caught.value.problems[0].where == tmp_path / "a.nii.gz"
+
+
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     nib.save(nib.Nifti1Image(np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16), np.eye(4)), path)

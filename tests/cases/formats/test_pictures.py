@@ -223,3 +223,13 @@ def test_a_picture_too_large_to_open_at_once_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(CrganError, match="larger than can be opened"):
         read_volume(tmp_path / "a.png")
+
+
+def test_a_tiff_that_claims_more_than_its_file_can_hold_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", GREY)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        for tag in ("ImageLength", "ImageWidth"):
+            file.pages[0].tags[tag].overwrite(60000)
+    for read in (read_volume, read_geometry):
+        with pytest.raises(CrganError, match=r"larger than its file[\s\S]*60000, 60000"):
+            read(tmp_path / "a.tif")

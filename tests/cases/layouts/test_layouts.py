@@ -84,6 +84,11 @@ def test_labels_can_be_ignored_whatever_is_wrong_with_them(folder) -> None:
     assert dataset.labels is None
 
 
+def test_labels_alone_are_no_images(folder) -> None:
+    with pytest.raises(CrganError, match="There are no images"):
+        open_dataset(folder("A/A_seg.nii.gz"), ignore_labels=True)
+
+
 def test_the_layout_can_be_told(folder) -> None:
     root = folder("images/a.nii.gz", "labels/a.nii.gz", "x/x_T1.nii.gz")
     assert open_dataset(root).layout == "paired"

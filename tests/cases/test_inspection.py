@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crgan.cases.case import Case
+from crgan.cases.inspection import PERCENTILES, inspect_case
+
+MakeFile = Callable[..., Path]
+
+
+def test_a_case_without_any_image_has_no_summary_and_leaves_that_to_the_data_set(tmp_path: Path, label: MakeFile) -> None:
+    case = Case(case_id="a", patient_id="a", images=(tmp_path / "absent.nii.gz",), label=label("a_seg.nii.gz", 1))
+    assert inspect_case(case, ("T1",), None) == (None, [])
+
+
+def test_what_is_there_is_summarised_where_a_modality_is_missing(tmp_path: Path, nifti: MakeFile) -> None:
+    image = nifti("a_T2.nii.gz", affine=np.diag([2.0, 1.0, 1.0, 1.0]))
+    case = Case(case_id="a", patient_id="p", images=(tmp_path / "a_T1.nii.gz", image))
+    summary, problems = inspect_case(case, ("T1", "T2"), None)
+    assert problems == []
+    assert summary is not None
+    assert (summary.spacing_mm, len(summary.channels), summary.bytes_on_disk) == ((2.0, 1.0, 1.0), 1, image.stat().st_size)
+
+
+def test_without_declared_labels_all_values_are_counted_and_allowed(nifti: MakeFile, label: MakeFile) -> None:
+    case = Case(case_id="a", patient_id="a", images=(nifti("a.nii.gz"),), label=label("a_seg.nii.gz", 3, 3, 200))
+    summary, problems = inspect_case(case, ("T1",), None)
+    assert problems == []
+    assert summary is not None
+    assert summary.label_voxels == {0: 117, 3: 2, 200: 1}
+
+
+def test_percentiles_of_large_volumes_are_estimated(nifti: MakeFile) -> None:
+    array = np.random.default_rng(0).normal(100, 15, (100, 100, 100)).astype(np.float32)
+    summary, _ = inspect_case(Case(case_id="a", patient_id="a", images=(nifti("a.nii", array),)), ("T1",), None)
+    assert summary is not None
+    assert summary.channels[0].percentiles == pytest.approx(np.percentile(array, PERCENTILES), abs=1)
+    assert summary.channels[0].mean == pytest.approx(array.mean(), abs=1e-3)
