@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from crgan.errors import CrganError
+from crgan.progress import Silent
+from crgan.training import loop
+from crgan.training.journal import Journal
+from crgan.training.loop import run_stage
+
+
+class ToyStage:
+    """One weight that goes down by what the step's number says, and scripted validations."""
+
+    name = "toy"
+
+    def __init__(self, dice: Callable[[int], float] = lambda step: step / 100, *, before_step: Callable[[int], None] = lambda _: None) -> None:
+        self.net = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.net.weight)
+        self.modules = {"net": self.net}
+        self.optimisers = {"net": torch.optim.AdamW(self.net.parameters(), lr=0.01)}
+        self.dice, self.before_step = dice, before_step
+        self.steps: list[tuple[int, int | None]] = []
+        self.validated: list[int] = []
+
+    def step(self, number: int, total: int | None) -> dict[str, float]:
+        self.before_step(number)
+        self.optimisers["net"].zero_grad()
+        loss = (self.net.weight * (1 + number % 3)).square().sum()
+        loss.backward()
+        self.optimisers["net"].step()
+        self.steps.append((number, total))
+        return {"loss": float(loss.detach())}
+
+    def validate(self) -> dict[str, float]:
+        done = self.steps[-1][0] + 1
+        self.validated.append(done)
+        return {"dice": self.dice(done), "fnr": 0.5}
+
+    @property
+    def weight(self) -> float:
+        return float(self.net.weight.detach())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., dict[str, float]]:
+    """Run a stage in ``tmp_path/toy`` as a process of its own would: with a journal read from the disk."""
+    fabric = SimpleNamespace(is_global_zero=True, barrier=lambda: None, log_dict=lambda figures, step: None)
+
+    def call(stage: ToyStage, **settings: Any) -> dict[str, float]:
+        chosen = {"steps": 8, "seconds": None, "validations": 4, "patience": None, "progress": Silent(), **settings}
+        return run_stage(fabric, stage, tmp_path / "toy", journal=Journal(tmp_path / "metrics.csv", fabric), **chosen)
+
+    return call
+
+
+def rows(folder: Path) -> list[int]:
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_all_steps_are_taken_and_validations_are_spaced_evenly(run, tmp_path: Path) -> None:
+    stage = ToyStage()
+    assert run(stage, steps=10, validations=3) == {"step": 10, "dice": 0.1, "fnr": 0.5}
+    assert stage.steps == [(number, 10) for number in range(10)]
+    assert stage.validated == [4, 7, 10]
+    assert rows(tmp_path) == [4, 7, 10]
+
+
+def test_fewer_steps_than_validations(run) -> None:
+    stage = ToyStage()
+    run(stage, steps=2, validations=5)
+    assert stage.validated == [1, 2]
+
+
+def test_the_best_weights_are_left_in_the_network(run) -> None:
+    stage, after_four = ToyStage(lambda step: {2: 0.3, 4: 0.8, 6: 0.8, 8: 0.5}[step]), ToyStage()
+    found = run(stage)
+    assert found == {"step": 4, "dice": 0.8, "fnr": 0.5}  # the first of equals
+    for number in range(4):
+        after_four.step(number, 8)
+    assert stage.weight == after_four.weight
+
+
+def test_a_dice_of_zero_is_better_than_none(run) -> None:
+    assert run(ToyStage(lambda _: 0.0))["dice"] == 0
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 6), (2, 8), (None, 20)])
+def test_it_stops_early(run, patience: int | None, last: int) -> None:
+    stage = ToyStage(lambda step: {2: 0.1, 4: 0.5}.get(step, 0.2))
+    assert run(stage, steps=20, validations=10, patience=patience)["dice"] == 0.5
+    assert len(stage.steps) == last
+
+
+def test_a_stage_that_stopped_early_stays_so(run) -> None:
+    run(ToyStage(lambda step: -step / 100), steps=20, validations=10, patience=2)
+    again = ToyStage()
+    assert run(again, steps=20, validations=10, patience=2)["step"] == 2
+    assert again.steps == []
+
+
+def test_a_finished_stage_is_not_begun_again(run, tmp_path: Path) -> None:
+    first = ToyStage()
+    run(first)
+    again = ToyStage()
+    run(again)
+    assert (again.steps, again.weight) == ([], first.weight)
+    assert rows(tmp_path) == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", range(8))
+def test_interrupted_and_gone_on_with_ends_at_the_same_weights(run, tmp_path: Path, number: signal.Signals, at: int) -> None:
+    def interrupt(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), number)
+
+    handler = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        run(ToyStage(before_step=interrupt))
+    assert signal.getsignal(number) is handler
+    resumed, through = ToyStage(), ToyStage()
+    found = run(resumed)
+    assert resumed.steps == [(step, 8) for step in range(at + 1, 8)]  # the step that was interrupted was ended
+    assert rows(tmp_path) == [2, 4, 6, 8]
+    for step in range(8):
+        through.step(step, 8)
+    assert (found["step"], resumed.weight) == (8, through.weight)
+
+
+def test_a_second_ctrl_c_is_not_waited_for(run) -> None:
+    def interrupt(step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("the step went on")
+
+    stage = ToyStage(before_step=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(stage)
+    assert len(stage.steps) == 3
+
+
+@pytest.mark.parametrize("where", ["step", "validate"])
+def test_killed_between_checkpoints_no_figure_stands_twice(run, tmp_path: Path, where: str) -> None:
+    """A crash loses what came after the last checkpoint; it happens again, also in the journal."""
+
+    class Crash(Exception):
+        pass
+
+    stage = ToyStage()
+    action, calls = getattr(stage, where), []
+
+    def crash(*args: Any) -> dict[str, float]:
+        calls.append(args)
+        if len(calls) == (6 if where == "step" else 3):
+            raise Crash
+        return action(*args)
+
+    setattr(stage, where, crash)
+    with pytest.raises(Crash):
+        run(stage)
+    resumed = ToyStage()
+    run(resumed)
+    assert resumed.steps[0] == (4, 8)
+    assert rows(tmp_path) == [2, 4, 6, 8]
+
+
+def test_killed_after_the_first_validation_and_before_its_checkpoint(run, tmp_path: Path, monkeypatch) -> None:
+    save = loop.save_state
+
+    def crash(path: Path, *args: Any) -> None:
+        if path.name == "last.safetensors":
+            raise MemoryError
+        save(path, *args)
+
+    monkeypatch.setattr(loop, "save_state", crash)
+    with pytest.raises(MemoryError):
+        run(ToyStage())
+    assert rows(tmp_path) == [2]
+    monkeypatch.undo()
+    run(ToyStage())
+    assert rows(tmp_path) == [2, 4, 6, 8]
+
+
+def test_a_checkpoint_is_written_now_and_then(run, tmp_path: Path, monkeypatch) -> None:
+    """However rare validations are, little is lost."""
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    seen = []
+
+    def look(step: int) -> None:
+        path = tmp_path / "toy" / "last.safetensors"
+        if path.exists():
+            with safe_open(path, framework="pt") as file:
+                seen.append((step, file.metadata()["facts"]))
+
+    run(ToyStage(before_step=look), validations=1)
+    assert [step for step, facts in seen if f'"step": {step}' in facts] == list(range(1, 8))
+
+
+def test_minutes_become_a_number_of_steps_that_is_kept(run, tmp_path: Path, monkeypatch) -> None:
+    """A clock on which a step takes one second and a validation five."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Timed(ToyStage):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            clock.now += 1
+            return super().step(number, total)
+
+        def validate(self) -> dict[str, float]:
+            clock.now += 5
+            return super().validate()
+
+    def stop(step: int) -> None:
+        if step == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first = Timed(before_step=stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, steps=None, seconds=100, validations=3)
+    # 12 steps and a validation took 17 of the 100 seconds, three validations will take 15: 68 are left, 61 with caution.
+    assert first.steps[:12] == [(number, None) for number in range(12)]
+    assert first.steps[12:] == [(number, 73) for number in range(12, 21)]
+    second = Timed()
+    run(second, steps=None, seconds=1, validations=3)  # a resumed run keeps the number, whatever time is left
+    assert second.steps == [(number, 73) for number in range(21, 73)]
+    assert rows(tmp_path) == [25, 49, 73]
+
+
+def test_too_little_time_still_gives_a_network(run) -> None:
+    stage = ToyStage()
+    assert run(stage, steps=None, seconds=0.0, validations=3)["dice"] > 0
+    assert len(stage.steps) == 15
+
+
+def test_a_clock_that_stands_still_is_no_division_by_zero(run, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 5.0))
+    stage = ToyStage()
+    run(stage, steps=None, seconds=1e-6, validations=1)
+    assert len(stage.steps) >= 12
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+@pytest.mark.parametrize("limit", [{"steps": 8}, {"steps": None, "seconds": 0.0}])
+def test_divergence_is_told_and_the_last_good_checkpoint_is_kept(run, tmp_path: Path, loss: float, limit: dict[str, Any]) -> None:
+    class Diverging(ToyStage):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            return super().step(number, total) | ({"loss": loss} if number == 5 else {})
+
+    with pytest.raises(CrganError, match=r"diverged[\s\S]*step 5[\s\S]*learning_rate"):
+        run(Diverging(), **limit)
+    kept = tmp_path / "toy" / "last.safetensors"
+    assert kept.exists() == (limit["steps"] is not None)
+
+
+def test_a_checkpoint_with_other_facts_is_of_another_version(run, tmp_path: Path) -> None:
+    stage = ToyStage()
+    loop.save_state(tmp_path / "toy" / "last.safetensors", stage.modules, stage.optimisers, {"epoch": 3})
+    with pytest.raises(CrganError, match="another version"):
+        run(stage)
+
+
+def test_it_runs_in_a_thread_too(run) -> None:
+    """Signals belong to the main thread; a notebook or a server may train in another."""
+    found: list[dict[str, float]] = []
+    thread = threading.Thread(target=lambda: found.append(run(ToyStage())))
+    thread.start()
+    thread.join()
+    assert found[0]["step"] == 8
+
+
+def test_progress_begins_where_the_run_was_stopped(run) -> None:
+    class Counting(Silent):
+        def __init__(self) -> None:
+            self.counted: list[int] = []
+
+        @contextmanager
+        def task(self, name: str, total: int):
+            assert (name, total) == ("toy", 8)
+            yield SimpleNamespace(advance=lambda n=1, **figures: self.counted.append(n))
+
+    def interrupt(step: int) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(ToyStage(before_step=interrupt))
+    progress = Counting()
+    run(ToyStage(), progress=progress)
+    assert (progress.counted[0], sum(progress.counted)) == (5, 8)
