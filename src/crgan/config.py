@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crgan.cases.labels import LabelScheme
 from crgan.errors import CrganError, Problem, fail
@@ -20,13 +20,14 @@ from crgan.files import atomic_write
 from crgan.preprocessing.pipeline import PreprocessingSettings
 
 Plane = Literal["axial", "coronal", "sagittal"]
+_Size = Annotated[int, Field(ge=1)]
 SYSTEMS = tuple(f"{rnn}{kind}{refinement}" for rnn in ("", "rnn-") for kind in ("unet", "cgan") for refinement in ("", "+refinement"))
 
 
 class Settings(BaseModel):
     """Settings are never changed in place, and a misspelt name is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -43,19 +44,46 @@ class DataSettings(Settings):
     regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
     cache: Path | None = None  # None: the user's cache folder
 
+    @model_validator(mode="after")
+    def _check(self) -> DataSettings:
+        names = set(self.classes or {}) - {0}
+        if self.classes is not None and not names:
+            raise ValueError("classes to name a label value other than that of the background")
+        unnamed = sorted({value for values in (self.regions or {}).values() for value in values} - names)
+        if unnamed:
+            raise ValueError(f"classes to name every label value of regions, also {', '.join(map(str, unnamed))}")
+        return self
+
     def label_scheme(self) -> LabelScheme | None:
-        """The declared meaning of the label values, if any."""
-        return None if self.classes is None else LabelScheme(classes=self.classes, regions=self.regions or {})
+        """The declared meaning of the label values, if any; background (0) may be named and is left out."""
+        if self.classes is None:
+            return None
+        return LabelScheme(classes={value: name for value, name in self.classes.items() if value}, regions=self.regions or {})
 
 
 class NetworkSettings(Settings):
     """The size of the generator or the refiner and of what it sees."""
 
-    widths: tuple[int, ...] | None = None  # channels at full resolution and after each halving
+    widths: tuple[_Size, ...] | None = Field(None, min_length=2)  # channels at full resolution and after each halving
     recurrent_width: int | None = Field(None, ge=1)  # channels of the ConvLSTM
     coarseness: int | None = Field(None, ge=1)  # in-plane voxels that make one pixel, along each side
-    crops: dict[Plane, tuple[int, int]] | None = None  # rows and columns of a training crop, in pixels
+    crops: dict[Plane, tuple[_Size, _Size]] | None = None  # rows and columns of a training crop, in pixels
     groups: int | None = Field(None, ge=1)  # (patient, plane) groups in a mini-batch
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkSettings:
+        halvings = len(self.widths or (0,)) - 1
+        for plane, crop in (self.crops or {}).items():
+            if any(side % 2**halvings for side in crop):
+                # No ValueError, because the widths may have been derived long after the settings were read.
+                raise fail(
+                    "A crop cannot be halved as often as the network halves it.",
+                    where=f"crops, {plane}",
+                    expected=f"multiples of {2**halvings}, for {halvings} halvings",
+                    got=f"{crop[0]} × {crop[1]} pixels",
+                    fix="choose other crops, or fewer widths",
+                )
+        return self
 
 
 class BatchSettings(Settings):
@@ -95,7 +123,7 @@ class AdversarialSettings(Settings):
 
     weight: float = Field(0.02, ge=0)
     begin: float = Field(0.67, ge=0, lt=1)  # share of the stage after which it begins
-    widths: tuple[int, int] = (8, 16)
+    widths: tuple[_Size, _Size] = (8, 16)
     smoothing: float = Field(0.2, ge=0, lt=1)  # softening of the truth, at most
 
 
@@ -125,7 +153,7 @@ class Config(Settings):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     threads: int | None = Field(None, ge=1)
     logger: Literal["none", "tensorboard"] = "none"
-    planes: tuple[Plane, ...] | None = None
+    planes: tuple[Plane, ...] | None = Field(None, min_length=1)
     validations: int = Field(4, ge=1)  # a stage
     patience: int | None = Field(None, ge=1)  # validations without a better Dice before a stage stops
     data: DataSettings = DataSettings()
@@ -139,14 +167,17 @@ class Config(Settings):
     adversarial: AdversarialSettings = AdversarialSettings()
     refinement: RefinementSettings = RefinementSettings()
 
+    @field_validator("system")
+    @classmethod
+    def _check_system(cls, system: str) -> str:
+        if system not in SYSTEMS:
+            raise ValueError(f"one of {', '.join(SYSTEMS)}")
+        return system
+
     @model_validator(mode="after")
     def _check(self) -> Config:
-        if self.system not in SYSTEMS:
-            message = f"there is no system {self.system!r}; choose one of {', '.join(SYSTEMS)}"
-            raise ValueError(message)
         if self.minutes is not None and self.steps is not None:
-            message = "give minutes or steps, not both"
-            raise ValueError(message)
+            raise ValueError("minutes or steps, not both")
         return self
 
     @property
@@ -213,13 +244,20 @@ def parse_config(values: Mapping[str, Any], *, where: str | Path) -> Config:
             Problem(
                 what="A setting is not as it should be.",
                 where=f"{where}, {'.'.join(map(str, item['loc'])) or 'settings'}",
-                expected=item["msg"],
-                got=repr(item["input"])[:120],
+                expected="the name of a setting" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, "),
+                got=_shown(item),
                 fix="docs/settings.md lists every setting",
             )
             for item in error.errors()
         ]
         raise CrganError(problems) from error
+
+
+def _shown(item: Mapping[str, Any]) -> str | None:
+    """What a user wrote that does not fit; None where that is the whole of the settings."""
+    if item["type"] == "extra_forbidden":
+        return str(item["loc"][-1])
+    return None if isinstance(item["input"], dict) else repr(item["input"])[:120]
 
 
 def write_config(path: Path, config: Config) -> None:

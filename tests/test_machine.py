@@ -1,0 +1,89 @@
+"""What the machine is told before work begins."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from crgan.errors import CrganError
+from crgan.machine import choose_device, prepare_machine
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What the allocator was told."""
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: SimpleNamespace(mallopt=lambda option, value: calls.append((option, value))))
+    return calls
+
+
+def test_threads_are_set_if_wanted(told: list[tuple[int, int]]) -> None:
+    prepare_machine(1)
+    assert torch.get_num_threads() == 1
+    prepare_machine(2)
+    assert torch.get_num_threads() == 2
+    prepare_machine(None)
+    assert torch.get_num_threads() == 2
+
+
+def test_freed_memory_stays_in_the_process_under_glibc(told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.39"))
+    prepare_machine(None)
+    # M_MMAP_MAX (-4): no allocation by mmap, which is given back when freed; M_TRIM_THRESHOLD (-1): nothing given back from the heap's end.
+    assert told == [(-4, 0), (-1, 2**31 - 1)]
+
+
+@pytest.mark.parametrize("library", [("", ""), ("musl", "1.2")])
+def test_other_allocators_are_left_alone(told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, library: tuple[str, str]) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: library)
+    prepare_machine(None)
+    assert told == []
+
+
+def test_tiny_numbers_are_flushed_to_zero_where_the_processor_can(told: list[tuple[int, int]]) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor does not flush denormal numbers")
+    tiny = torch.tensor([1e-40])
+    assert (tiny * 1.0).item() > 0
+    prepare_machine(None)
+    assert (tiny * 1.0).item() == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_the_real_allocator_takes_it() -> None:
+    prepare_machine(None)
+    assert torch.zeros(3_000_000).sum() == 0
+
+
+@pytest.mark.parametrize(("there", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_the_gpu_or_else_the_processor(there: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert choose_device("auto") == torch.device(expected)
+
+
+def test_the_processor_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu0", "", "cuda:99", "cpu:x"])
+def test_a_device_that_is_not_there_is_told(name: str) -> None:
+    with pytest.raises(CrganError) as caught:
+        choose_device(name)
+    (problem,) = caught.value.problems
+    assert problem.where == f"--device {name}"
+    assert "cpu" in str(problem.expected)
+    assert problem.got
+    assert "\n" not in str(problem.got)
