@@ -27,7 +27,9 @@ class ToyStage:
 
     name = "toy"
 
-    def __init__(self, dice: Callable[[int], float] = lambda step: step / 100, *, before_step: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self, dice: Callable[[int], float] = lambda step: step / 100, *, before_step: Callable[[int], None] = lambda _: None
+    ) -> None:
         self.net = nn.Linear(1, 1, bias=False)
         nn.init.ones_(self.net.weight)
         self.modules = {"net": self.net}
@@ -58,7 +60,7 @@ class ToyStage:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., dict[str, float]]:
     """Run a stage in ``tmp_path/toy`` as a process of its own would: with a journal read from the disk."""
-    fabric = SimpleNamespace(is_global_zero=True, barrier=lambda: None, log_dict=lambda figures, step: None)
+    fabric = SimpleNamespace(is_global_zero=True, barrier=lambda: None, log_dict=lambda *_, **__: None)
 
     def call(stage: ToyStage, **settings: Any) -> dict[str, float]:
         chosen = {"steps": 8, "seconds": None, "validations": 4, "patience": None, "progress": Silent(), **settings}
@@ -159,7 +161,7 @@ def test_a_second_ctrl_c_is_not_waited_for(run) -> None:
 def test_killed_between_checkpoints_no_figure_stands_twice(run, tmp_path: Path, where: str) -> None:
     """A crash loses what came after the last checkpoint; it happens again, also in the journal."""
 
-    class Crash(Exception):
+    class CrashError(Exception):
         pass
 
     stage = ToyStage()
@@ -168,11 +170,11 @@ def test_killed_between_checkpoints_no_figure_stands_twice(run, tmp_path: Path, 
     def crash(*args: Any) -> dict[str, float]:
         calls.append(args)
         if len(calls) == (6 if where == "step" else 3):
-            raise Crash
+            raise CrashError
         return action(*args)
 
     setattr(stage, where, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         run(stage)
     resumed = ToyStage()
     run(resumed)
@@ -292,7 +294,7 @@ def test_progress_begins_where_the_run_was_stopped(run) -> None:
         @contextmanager
         def task(self, name: str, total: int):
             assert (name, total) == ("toy", 8)
-            yield SimpleNamespace(advance=lambda n=1, **figures: self.counted.append(n))
+            yield SimpleNamespace(advance=lambda n=1, **_: self.counted.append(n))
 
     def interrupt(step: int) -> None:
         if step == 4:

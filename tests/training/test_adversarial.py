@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+FROM_THE_START = "adversarial.begin=0"
+
+
+def weights(stage, name: str = "generator") -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in stage.modules[name].state_dict().items()}
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_the_same_steps_give_the_same_weights_bit_for_bit(adversarial_stage) -> None:
+    stages = [adversarial_stage(FROM_THE_START) for _ in range(2)]
+    figures = [[stage.step(number, 4) for number in range(3)] for stage in stages]
+    assert figures[0] == figures[1]
+    assert same(weights(stages[0]), weights(stages[1]))
+    assert same(weights(stages[0], "discriminator"), weights(stages[1], "discriminator"))
+
+
+def test_another_seed_gives_others(adversarial_stage) -> None:
+    first, second = (adversarial_stage(seed=seed).step(0, 4) for seed in (0, 1))
+    assert first["loss"] != second["loss"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "total", "joined"),
+    [(0, 10, range(10)), (0, None, range(10)), (0.67, 10, range(7, 10)), (0.67, None, ()), (0.5, 10, range(5, 10))],
+)
+def test_the_discriminator_joins_in_when_it_is_to(adversarial_stage, begin: float, total: int | None, joined: range) -> None:
+    stage = adversarial_stage(f"adversarial.begin={begin}")
+    for number in (0, 4, 5, 6, 7, 9):
+        before = weights(stage, "discriminator")
+        figures = stage.step(number, total)
+        assert ({"judge", "deceive"} <= {*figures}) == (number in joined)
+        assert same(before, weights(stage, "discriminator")) == (number not in joined)
+
+
+def test_without_weight_the_discriminator_changes_nothing_in_the_generator(adversarial_stage) -> None:
+    with_one = adversarial_stage(FROM_THE_START, "adversarial.weight=0", system="rnn-cgan")
+    without = adversarial_stage(system="rnn-unet")
+    for number in range(3):
+        with_one.step(number, 3)
+        without.step(number, 3)
+    assert same(weights(with_one), weights(without))
+    heavy = adversarial_stage(FROM_THE_START, "adversarial.weight=1", system="rnn-cgan")
+    heavy.step(0, 3)
+    assert not same(weights(heavy), weights(with_one))
+
+
+def test_the_generators_loss_does_not_train_the_discriminator(adversarial_stage) -> None:
+    stages = [adversarial_stage(FROM_THE_START, f"adversarial.weight={weight}") for weight in (0, 1)]
+    for stage in stages:
+        stage.step(0, 4)
+    assert same(*(weights(stage, "discriminator") for stage in stages))
+
+
+@pytest.mark.parametrize(("smoothing", "low", "high"), [(0.0, 0.0, 1.0), (0.2, 0.1, 0.9)])
+def test_the_truth_is_softened_sequence_by_sequence(adversarial_stage, smoothing: float, low: float, high: float) -> None:
+    stage = adversarial_stage(f"adversarial.smoothing={smoothing}")
+    targets = torch.zeros(64, 2, 2, 3, 3)
+    targets[:, :, :, 1] = 1
+    soft = stage._soften(targets, 5)
+    assert float(soft[targets == 0].max()) <= low
+    assert float(soft[targets == 1].min()) >= high
+    if smoothing:
+        shares = soft[:, 0, 0, 0, 0]
+        assert float(shares.max() - shares.min()) > 0.5 * low  # not the same for all
+        assert torch.equal(soft, soft[:, :1, :1, :, :1].expand_as(soft))  # but the same within a sequence
+    assert torch.equal(soft, stage._soften(targets, 5))
+    assert smoothing == 0 or not torch.equal(soft, stage._soften(targets, 6))
+
+
+def test_noise_is_a_channel_of_its_own_and_of_the_step(adversarial_stage) -> None:
+    stage = adversarial_stage(noise_channel=True)
+    images = torch.full((4, 3, 2, 16, 16), 7.0)
+    noisy = stage._with_noise(images, 3)
+    assert noisy.shape == (4, 3, 3, 16, 16)
+    assert torch.equal(noisy[:, :, :2], images)
+    noise = noisy[:, :, 2]
+    assert abs(float(noise.mean())) < 0.1
+    assert float(noise.std()) == pytest.approx(1, abs=0.1)
+    assert torch.equal(noisy, stage._with_noise(images, 3))
+    assert not torch.equal(noise, stage._with_noise(images, 4)[:, :, 2])
+    assert stage.step(0, 4)["loss"] > 0
+
+
+def test_noise_differs_from_patient_to_patient_and_not_from_time_to_time(adversarial_stage) -> None:
+    from dataclasses import replace
+
+    stage = adversarial_stage(noise_channel=True)
+    (case,) = stage._validation
+    first = stage.generate(case)
+    assert (first == stage.generate(case)).all()
+    assert (first != stage.generate(replace(case, case_id="another"))).any()
+
+
+def test_validation_measures_whole_volumes_and_training_goes_on_after_it(adversarial_stage) -> None:
+    stages = [adversarial_stage(patient_wise=False) for _ in range(2)]  # batch normalisation is where the modes differ
+    scores = []
+    for number in range(3):
+        for validated, stage in zip((True, False), stages, strict=True):
+            stage.step(number, 3)
+            if validated:
+                scores.append(stage.validate())
+    assert same(*map(weights, stages))
+    assert all(0 <= score[name] <= 1 for score in scores for name in ("dice", "fnr"))
+
+
+def test_what_is_generated_lies_on_the_cases_grid(adversarial_stage) -> None:
+    stage = adversarial_stage()
+    (case,) = stage._validation
+    said = stage.generate(case)
+    assert said.shape == (2, *case.shape)
+    assert said.dtype == np.float16
+    assert (said >= 0).all()
+    assert (said <= 1).all()
