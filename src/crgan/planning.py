@@ -8,7 +8,7 @@ from crgan.config import Config, NetworkSettings, Plane
 from crgan.preprocessing.fingerprint import Fingerprint
 
 # Measured on two CPU cores: shorter steps make more of them in the same minutes, longer ones use the cores better.
-_PIXELS_A_STEP = 200_000
+_PIXELS_A_STEP = 120_000
 _MAX_GROUPS = 8
 # Images at least this large in plane are first looked at with half the resolution.
 _COARSE_FROM = 96
@@ -35,7 +35,7 @@ def derive_settings(config: Config, fingerprint: Fingerprint) -> Config:
     planes = config.planes or _planes(fingerprint)
     isotropic = len(planes) > 1
     flat = fingerprint.shape.median[0] == 1
-    length = config.batch.length or (1 if flat else 8 if isotropic else 6)
+    length = config.batch.length or (1 if flat else 8 if isotropic else 5)
     batch = config.batch.model_copy(update={"length": length})
     config = config.model_copy(update={"planes": planes, "batch": batch})
     sizes = {plane: _in_plane(fingerprint.shape.median, plane) for plane in planes}
