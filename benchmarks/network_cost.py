@@ -60,7 +60,7 @@ class Cost:
     receptive_field
         Rows that a pixel's logit depends on within its own slice, at most, in the network's pixels.
     multiply_adds
-        Of all convolutions, for each pixel of each slice of a training sequence, in the network's pixels.
+        Of all convolutions, for each of the network's pixels in a further slice of a sequence.
     """
 
     parameters: int
@@ -86,15 +86,14 @@ def derived(task: Task, *, system: str = "rnn-cgan+refinement") -> Config:
 
 def network_costs(config: Config, *, modalities: int, targets: int, exclusive: bool) -> dict[str, Cost]:
     """What each network that the settings' system trains costs."""
-    length = config.batch.length or 1
     generator = make_generator(config, modalities=modalities, targets=targets, exclusive=exclusive)
-    costs = {"G": _cost(generator, [modalities + config.noise_channel], length)}
+    costs = {"G": _cost(generator, [modalities + config.noise_channel])}
     if config.has_discriminator:
         discriminator = make_discriminator(config, modalities=modalities, targets=targets)
-        costs["D"] = _cost(discriminator, [modalities, targets], length)
+        costs["D"] = _cost(discriminator, [modalities, targets])
     if config.has_refiner:
         refiner = make_refiner(config, modalities=modalities, targets=targets)
-        costs["R"] = _cost(refiner, [modalities + targets], length)
+        costs["R"] = _cost(refiner, [modalities + targets])
     return costs
 
 
@@ -156,12 +155,13 @@ def _indifferent_normalisation(network: nn.Module) -> Iterator[None]:
         layer.frozen = None
 
 
-def _cost(network: nn.Module, channels: Sequence[int], length: int) -> Cost:
+def _cost(network: nn.Module, channels: Sequence[int]) -> Cost:
     block = 2 ** sum(module.stride == (2, 2) for module in network.modules() if isinstance(module, nn.Conv2d))
-    total = multiply_adds(network, [(1, length, count, block, block) for count in channels])  # the smallest size: cost grows with pixels
+    # The smallest size will do, because cost grows with pixels. The first slice is cheaper: there is nothing to remember yet.
+    two, three = (multiply_adds(network, [(1, length, count, block, block) for count in channels]) for length in (2, 3))
     return Cost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=total / (length * block**2),
+        multiply_adds=(three - two) / block**2,
         receptive_field=receptive_field(network, channels, block=block),
     )
 

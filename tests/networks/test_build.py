@@ -20,7 +20,7 @@ from crgan.networks.composition import corrected_logits, target_probabilities
 from crgan.networks.normalization import PatientNorm, RunningNorm
 from crgan.networks.recurrence import BidirectionalConvLSTM
 
-SMALL = NetworkSettings(widths=(4, 6, 8), recurrent_width=5, coarseness=1, crops={"axial": (8, 12)}, groups=2)
+SMALL = NetworkSettings(widths=(4, 6, 8), recurrent_width=5, coarseness=1, crops={"axial": (8, 16)}, groups=2)
 LARGER = SMALL.model_copy(update={"widths": (4, 6, 8, 10)})
 
 
