@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from crgan.config import DataSettings, write_config
+from crgan.errors import CrganError
+from crgan.model import FORMAT, Dial, Model, Segmentation
+from crgan.sweep.decision import compose, settle
+from crgan.training.run import train
+
+SPACING = (1.1, 1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> Model:
+    return Model.load(trained, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def image(patients: Path) -> np.ndarray:
+    """The first patient in the model's order of modalities: (2, Z, Y, X)."""
+    return np.stack([np.asarray(nib.load(patients / "p0" / f"p0_{name}.nii.gz").dataobj).transpose() for name in "ab"])
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained / "model", tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def neutral(model: Model, image: np.ndarray) -> Segmentation:
+    return model.segment(image, spacing_mm=SPACING, fn_threshold=0.5, fp_threshold=0.5, maps=True)
+
+
+class TestFolder:
+    def test_a_model_that_was_saved_and_loaded_says_the_same(self, model: Model, image: np.ndarray, tmp_path: Path) -> None:
+        model.save(tmp_path / "model")
+        other = Model.load(tmp_path / "model", device="cpu")
+        assert (other.labels, other.pipeline, other.fingerprint, other.dial) == (
+            model.labels,
+            model.pipeline,
+            model.fingerprint,
+            model.dial,
+        )
+        first, second = (each.segment(image, spacing_mm=SPACING, maps=True) for each in (model, other))
+        for name in ("labels", "probabilities", "missed", "added"):
+            assert (getattr(first, name) == getattr(second, name)).all()
+        assert len(np.unique(first.labels)) == 3  # or this would show little
+
+    def test_it_is_found_in_its_run(self, trained: Path, model: Model) -> None:
+        found = Model.load(str(trained / "model"), device="cpu")
+        assert all(torch.equal(value, found.generator.state_dict()[key]) for key, value in model.generator.state_dict().items())
+
+    def test_it_keeps_to_itself_where_the_data_lay(self, model: Model, trained: Path, patients: Path) -> None:
+        assert model.config.data == DataSettings()
+        text = (trained / "model" / "model.json").read_text(encoding="utf-8")
+        assert "/" not in text
+        assert json.loads(text)["versions"].keys() == {"crgan", "torch", "numpy"}
+
+    def test_a_system_without_a_refiner_has_none(self, patients: Path, small_config: Callable, image: np.ndarray, tmp_path: Path) -> None:
+        run = train(patients, tmp_path / "run", config=small_config(system="unet"))
+        assert not (run / "model" / "refiner.safetensors").exists()
+        plain = Model.load(run, device="cpu")
+        assert plain.refiner is None
+        found = plain.segment(image, spacing_mm=SPACING, maps=True)
+        assert found.probabilities.shape == (2, *image.shape[1:])
+        assert found.missed is found.added is None
+        with pytest.raises(CrganError, match="no refiner acts"):
+            plain.segment(image, spacing_mm=SPACING, fp_threshold=0.3)
+
+    @pytest.mark.parametrize("name", ["generator.safetensors", "refiner.safetensors"])
+    @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+    def test_damaged_weights_are_told(self, copy: Path, name: str, harm: str) -> None:
+        content = bytearray((copy / name).read_bytes())
+        if harm == "remove":
+            (copy / name).unlink()
+        else:
+            content[-1] ^= 1
+            (copy / name).write_bytes(content if harm == "flip" else content[:-1])
+        with pytest.raises(CrganError, match=rf"missing or damaged[\s\S]*{name}"):
+            Model.load(copy)
+
+    def test_weights_that_do_not_fit_are_told(self, copy: Path) -> None:
+        """Sizes in the description that are not those of the weights."""
+        self.change(copy, lambda data: data["config"]["generator"].update(widths=[4, 8, 16]))
+        with pytest.raises(CrganError, match="weights do not fit"):
+            Model.load(copy)
+
+    def test_another_format_is_refused(self, copy: Path) -> None:
+        self.change(copy, lambda data: data.update(format=FORMAT + 1, versions={"crgan": "9.8.7"}))
+        with pytest.raises(CrganError, match=rf"another format[\s\S]*format {FORMAT}[\s\S]*9\.8\.7"):
+            Model.load(copy)
+
+    @pytest.mark.parametrize("key", ["format", "labels", "pipeline", "config", "fingerprint", "dial", "sha256"])
+    def test_a_description_without_something_is_told(self, copy: Path, key: str) -> None:
+        self.change(copy, lambda data: data.pop(key))
+        with pytest.raises(CrganError, match=r"model\.json|preprocessing"):
+            Model.load(copy)
+
+    @pytest.mark.parametrize("key", ["labels", "pipeline", "config", "fingerprint", "dial", "sha256"])
+    @pytest.mark.parametrize("value", [None, 7, "x", [1]])
+    def test_a_description_with_something_else_is_told(self, copy: Path, key: str, value: object) -> None:
+        self.change(copy, lambda data: data.update({key: value}))
+        with pytest.raises(CrganError):
+            Model.load(copy)
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"\xff\xfe"])
+    def test_a_description_that_is_none_is_told(self, copy: Path, content: bytes) -> None:
+        (copy / "model.json").write_bytes(content)
+        with pytest.raises(CrganError, match=r"model\.json"):
+            Model.load(copy)
+
+    def test_a_run_that_has_not_ended_has_no_model(self, tmp_path: Path, small_config: Callable) -> None:
+        with pytest.raises(CrganError, match=r"no trained model[\s\S]*nothing there"):
+            Model.load(tmp_path / "misspelt")
+        (tmp_path / "stray").touch()
+        with pytest.raises(CrganError, match="other files"):
+            Model.load(tmp_path)
+        write_config(tmp_path / "config.yaml", small_config())
+        with pytest.raises(CrganError, match=r"a run that has not ended[\s\S]*--resume"):
+            Model.load(tmp_path)
+
+    def test_a_device_that_is_not_there_is_told(self, trained: Path) -> None:
+        with pytest.raises(CrganError, match="--device cuda:9"):
+            Model.load(trained, device="cuda:9")
+
+    def test_half_a_model_is_no_model(self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The disk fills up while the model is written: nothing is left that loads."""
+        real = Path.write_bytes
+
+        def full(self: Path, data: bytes) -> int:
+            if "refiner" in self.name:
+                raise OSError(28, "No space left on device")
+            return real(self, data)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(CrganError, match=r"No space left[\s\S]*disk has room"):
+            model.save(tmp_path / "model")
+        monkeypatch.undo()
+        with pytest.raises(CrganError, match="no trained model"):
+            Model.load(tmp_path / "model")
+
+    @staticmethod
+    def change(folder: Path, edit: Callable[[dict], object]) -> None:
+        data = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        edit(data)
+        (folder / "model.json").write_text(json.dumps(data), encoding="utf-8")
+
+
+class TestSegment:
+    def test_labels_are_the_values_of_the_training_files(self, model: Model, image: np.ndarray, patients: Path) -> None:
+        found = model.segment(image, spacing_mm=SPACING)
+        truth = np.asarray(nib.load(patients / "p0" / "p0_seg.nii.gz").dataobj).transpose()
+        assert found.labels.shape == truth.shape
+        assert found.labels.dtype == np.uint8
+        assert 2 * ((found.labels > 0) & (truth > 0)).sum() / ((found.labels > 0).sum() + (truth > 0).sum()) > 0.8
+        assert found.probabilities is found.missed is found.added is None
+
+    def test_twice_gives_the_same(self, model: Model, image: np.ndarray) -> None:
+        first, second = (model.segment(image, spacing_mm=SPACING, maps=True) for _ in range(2))
+        assert (first.labels == second.labels).all()
+        assert (first.probabilities == second.probabilities).all()
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint16, np.float32, np.float64, ">i2", ">f8"])
+    def test_the_type_of_the_numbers_does_not_matter(self, model: Model, image: np.ndarray, dtype: str) -> None:
+        small = np.clip(image, 0, 255)
+        expected = model.segment(small, spacing_mm=SPACING).labels
+        assert (model.segment(small.astype(dtype), spacing_mm=SPACING).labels == expected).all()
+
+    def test_neither_does_the_layout_in_memory(self, model: Model, image: np.ndarray) -> None:
+        expected = model.segment(image, spacing_mm=SPACING).labels
+        for other in (np.asfortranarray(image), image[:, ::-1].copy()[:, ::-1], image.tolist(), torch.from_numpy(image)):
+            assert (model.segment(other, spacing_mm=SPACING).labels == expected).all()
+
+    def test_a_scanner_that_measures_in_other_units_changes_nothing(self, model: Model, image: np.ndarray) -> None:
+        expected = model.segment(image, spacing_mm=SPACING).labels
+        assert (model.segment(image * 8.0, spacing_mm=SPACING).labels == expected).all()
+
+    def test_another_spacing_finds_the_same_ball_on_the_images_grid(self, model: Model, image: np.ndarray) -> None:
+        coarse = image[:, :, ::2, ::2]
+        found = model.segment(coarse, spacing_mm=(1.1, 2.0, 2.0)).labels
+        expected = model.segment(image, spacing_mm=SPACING).labels[:, ::2, ::2]
+        assert found.shape == coarse.shape[1:]
+        both, either = ((found > 0) & (expected > 0)).sum(), (found > 0).sum() + (expected > 0).sum()
+        assert 2 * both / either > 0.7
+
+    @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 20), (10, 1, 20), (2, 3, 40)])
+    def test_few_slices_or_voxels_are_enough(self, model: Model, image: np.ndarray, shape: tuple[int, int, int]) -> None:
+        part = np.resize(image, (2, *shape))
+        assert model.segment(part, spacing_mm=SPACING, maps=True).probabilities.shape == (2, *shape)
+
+    @pytest.mark.parametrize("value", [0, 1, -1000])
+    def test_an_image_of_nothing_is_segmented_somehow(self, model: Model, value: int) -> None:
+        found = model.segment(np.full((2, 6, 8, 9), value), spacing_mm=SPACING, maps=True)
+        assert np.isfinite(found.probabilities).all()
+
+    def test_a_single_modality_may_leave_out_its_axis(self, write_patients: Callable, small_config: Callable, tmp_path: Path) -> None:
+        data = write_patients(tmp_path / "data", modalities=("a",))
+        single = Model.load(train(data, tmp_path / "run", config=small_config()), device="cpu")
+        volume = np.asarray(nib.load(data / "p0" / "p0_a.nii.gz").dataobj).transpose()
+        first, second = (single.segment(array, spacing_mm=SPACING).labels for array in (volume, volume[None]))
+        assert first.shape == volume.shape
+        assert (first == second).all()
+
+    @pytest.mark.parametrize(
+        ("array", "what"),
+        [
+            (np.zeros((3, 4, 5, 6)), "M = 2: a, b"),
+            (np.zeros((4, 5, 6)), "M = 2: a, b"),
+            (np.zeros((5, 6)), "M = 2: a, b"),
+            (np.zeros((2, 1, 4, 5, 6)), "M = 2: a, b"),
+            (np.zeros((2, 0, 5, 6)), "M = 2: a, b"),
+            (np.full((2, 4, 5, 6), np.nan), "NaN or infinite"),
+            (np.full((2, 4, 5, 6), np.inf), "NaN or infinite"),
+            (np.zeros((2, 4, 5, 6), complex), "real numbers"),
+            (np.full((2, 4, 5, 6), "7"), "real numbers"),
+            (np.zeros((2, 4, 5, 6), object), "real numbers"),
+        ],
+    )
+    def test_what_is_no_image_of_the_models_kind_is_refused(self, model: Model, array: np.ndarray, what: str) -> None:
+        with pytest.raises(CrganError, match=what):
+            model.segment(array, spacing_mm=SPACING)
+
+    @pytest.mark.parametrize("spacing", [(1, 1), (0, 1, 1), (1, -1, 1), (1, 1, float("nan")), (1, 1, 1, 1)])
+    def test_a_spacing_that_is_none_is_refused(self, model: Model, image: np.ndarray, spacing: tuple[float, ...]) -> None:
+        with pytest.raises(CrganError, match="spacing"):
+            model.segment(image, spacing_mm=spacing)
+
+    @pytest.mark.parametrize("dial", [{"fn_threshold": 1.5}, {"fp_threshold": -0.1}, {"fn_threshold": float("nan")}])
+    def test_a_dial_beyond_its_ends_is_refused(self, model: Model, image: np.ndarray, dial: dict[str, float]) -> None:
+        with pytest.raises(CrganError, match="from 0 to 1"):
+            model.segment(image, spacing_mm=SPACING, **dial)
+
+    def test_the_noise_of_a_case_is_its_own(self, patients: Path, small_config: Callable, image: np.ndarray, tmp_path: Path) -> None:
+        noisy = Model.load(train(patients, tmp_path / "run", config=small_config(noise_channel=True)), device="cpu")
+        first, again, other = (noisy.segment(image, spacing_mm=SPACING, case_id=name, maps=True).probabilities for name in ("a", "a", "b"))
+        assert (first == again).all()
+        assert (first != other).any()
+
+
+class TestDial:
+    def test_the_models_own_setting_is_taken_unless_another_is_asked_for(self, model: Model, image: np.ndarray) -> None:
+        turned = replace(model, dial=Dial(p=0.01, q=0.99))
+        own = turned.segment(image, spacing_mm=SPACING).labels
+        asked = model.segment(image, spacing_mm=SPACING, fn_threshold=0.01, fp_threshold=0.99).labels
+        assert (own == asked).all()
+        assert (own != model.segment(image, spacing_mm=SPACING, fn_threshold=0.99, fp_threshold=0.01).labels).any()
+
+    def test_maps_are_probabilities_and_errors(self, neutral: Segmentation) -> None:
+        for array in (neutral.probabilities, neutral.missed, neutral.added):
+            assert array.dtype == np.float32
+            assert array.min() >= 0
+            assert array.max() <= 1
+        assert not ((neutral.missed > 0) & (neutral.added > 0)).any()  # what was left out can only be missed, and the other way round
+
+    @pytest.mark.parametrize(("p", "q"), [(0.5, 0.5), (0.3, 0.8), (0.8, 0.3), (0.05, 0.95), (1.0, 1.0)])
+    def test_the_labels_follow_from_the_maps(self, model: Model, image: np.ndarray, neutral: Segmentation, p: float, q: float) -> None:
+        """Eq. 7 from the written maps alone: P* is FN where the generator left a voxel out, and 1 - FP where it took it in."""
+        found = model.segment(image, spacing_mm=SPACING, fn_threshold=p, fp_threshold=q, maps=True)
+        for name in ("probabilities", "missed", "added"):
+            assert (getattr(found, name) == getattr(neutral, name)).all()  # the dial moves the decision alone
+        decided = (found.missed == 0) & (found.probabilities > 0)
+        masks = settle(compose(decided, found.missed, found.added, p=p, q=q), found.probabilities, exclusive=False)
+        assert (model.labels.decode(masks) == found.labels).all()
+
+    def test_p_of_0_takes_in_everything_and_q_of_0_throws_out_what_is_not_certain(self, model: Model, image: np.ndarray) -> None:
+        assert (model.segment(image, spacing_mm=SPACING, fn_threshold=0.0, fp_threshold=1.0).labels == 2).all()
+        strict = model.segment(image, spacing_mm=SPACING, fn_threshold=1.0, fp_threshold=0.0, maps=True)
+        assert (strict.added[0][strict.labels > 0] == 0).all()
+
+    def test_sensitivity_only_adds(self, model: Model, image: np.ndarray) -> None:
+        masks = [
+            model.segment(image, spacing_mm=SPACING, fn_threshold=1 - turn, fp_threshold=turn).labels > 0 for turn in (0.2, 0.5, 0.8, 0.95)
+        ]
+        for narrow, wide in pairwise(masks):
+            assert not (narrow & ~wide).any()
+
+    def test_the_generator_alone(self, model: Model, image: np.ndarray) -> None:
+        alone = model.segment(image, spacing_mm=SPACING, generator_only=True, maps=True)
+        assert alone.missed is alone.added is None
+        expected = settle(alone.probabilities >= 0.5, alone.probabilities, exclusive=False)
+        assert (model.labels.decode(expected) == alone.labels).all()
+        without = replace(model, refiner=None).segment(image, spacing_mm=SPACING)
+        assert (without.labels == alone.labels).all()
+        with pytest.raises(CrganError, match="no refiner acts"):
+            model.segment(image, spacing_mm=SPACING, generator_only=True, fn_threshold=0.3)
