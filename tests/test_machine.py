@@ -19,7 +19,6 @@ def _as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture
@@ -53,13 +52,9 @@ def test_other_allocators_are_left_alone(told: list[tuple[int, int]], monkeypatc
     assert told == []
 
 
-def test_tiny_numbers_are_flushed_to_zero_where_the_processor_can(told: list[tuple[int, int]]) -> None:
-    if not torch.set_flush_denormal(False):
-        pytest.skip("this processor does not flush denormal numbers")
-    tiny = torch.tensor([1e-40])
-    assert (tiny * 1.0).item() > 0
+def test_the_arithmetic_of_the_process_is_left_alone(told: list[tuple[int, int]]) -> None:
     prepare_machine(None)
-    assert (tiny * 1.0).item() == 0
+    assert 5e-324 * 1.0 > 0  # flushing tiny numbers to zero would change what a caller's own code computes
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")

@@ -21,7 +21,6 @@ def prepare_machine(threads: int | None) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
