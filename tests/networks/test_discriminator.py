@@ -60,3 +60,16 @@ def test_groups_never_mix() -> None:
     images, masks = sequences(4, 3, 2, 8, 8), sequences(4, 3, 3, 8, 8, seed=1)
     other = torch.cat([images[:2], 10 * images[2:]])
     assert torch.equal(model(other, masks, groups=2)[:2], model(images, masks, groups=2)[:2])
+
+
+def test_padding_enters_no_statistics_in_any_layer() -> None:
+    model = network()
+    given: list[tuple[Tensor, Tensor, int]] = []
+    for down in (model.first, model.second):
+        down.norm.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
+    valid = torch.zeros(4, 3, 1, 8, 12)
+    valid[:, :2, :, 1:6, :9] = 1
+    model(sequences(4, 3, 2, 8, 12), sequences(4, 3, 3, 8, 12), valid, groups=2)
+    for (_, mask, groups), step in zip(given, (2, 4), strict=True):
+        assert torch.equal(mask, valid.flatten(0, 1)[..., ::step, ::step])
+        assert groups == 2

@@ -159,6 +159,14 @@ def test_a_constant_window_becomes_the_shift(value: float) -> None:
     assert x.grad.isfinite().all()
 
 
+def test_rounding_makes_no_variance_negative() -> None:
+    # The squares of a large constant are rounded by far more than the floor is high.
+    for seed in range(20):
+        value = 1000 + float(features(1, seed=seed))
+        _, variance, _ = group_statistics(torch.full((2, 3, 32, 32), value), None, 1)
+        assert (variance >= 0).all()
+
+
 def test_a_group_without_a_valid_pixel_stays_finite() -> None:
     x = features(4, 2, 3, 3).requires_grad_()
     valid = torch.cat([torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)])

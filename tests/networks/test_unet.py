@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from crgan.networks.normalization import PatientNorm
 from crgan.networks.unet import RecurrentUNet
 
 
@@ -97,6 +98,23 @@ def test_groups_never_mix(recurrent: bool) -> None:
     one = first_group(sequences(2, 3, 2, 8, 8, seed=1))
     for found, expected in zip(first_group(100 * sequences(2, 3, 2, 8, 8, seed=2)), one, strict=True):
         assert torch.equal(found, expected)
+
+
+def test_padding_enters_no_statistics_in_any_layer() -> None:
+    model = network()
+    layers = [layer for layer in model.modules() if isinstance(layer, PatientNorm)]
+    given: list[tuple[Tensor, Tensor, int]] = []
+    for layer in layers:
+        layer.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
+    valid = torch.zeros(4, 3, 1, 8, 12)
+    valid[:, :2, :, 1:6, :9] = 1
+    model(sequences(4, 3, 2, 8, 12), valid, groups=2)
+    assert len(given) == len(layers) == 4
+    for x, mask, groups in given:
+        step = 8 // x.shape[-2]
+        assert torch.equal(mask, valid.flatten(0, 1)[..., ::step, ::step])
+        assert mask.shape[-2:] == x.shape[-2:]
+        assert groups == 2
 
 
 def test_without_patient_wise_normalisation_company_matters() -> None:

@@ -261,7 +261,7 @@ def test_without_attention_whole_slices_are_looked_at() -> None:
 @given(
     st.tuples(st.integers(1, 700), st.integers(1, 700)),
     st.integers(1, 3),
-    st.integers(0, 4),
+    st.integers(1, 4),
     st.tuples(st.integers(1, 20), st.integers(1, 20)),
 )
 def test_a_whole_tile_suits_the_network(size: tuple[int, int], coarseness: int, depth: int, multiples: tuple[int, int]) -> None:
