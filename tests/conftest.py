@@ -54,7 +54,7 @@ def draw_patient(index: int, shape: tuple[int, int, int], *, classes: int) -> tu
 
 @pytest.fixture(scope="session")
 def write_patients() -> Callable[..., Path]:
-    """Write a folder of patients, ``p0/p0_a.nii.gz`` and so on, their axes to R, A and S; gives the folder.
+    """Write a folder of patients, ``p0/p0_flair.nii.gz`` and so on, their axes to R, A and S; gives the folder.
 
     ``classes`` has a number for each patient: 2 for a ball with a core, 1 for one without.
     """
@@ -65,7 +65,7 @@ def write_patients() -> Callable[..., Path]:
         count: int = 4,
         shape: tuple[int, int, int] = (10, 18, 20),
         spacing_mm: tuple[float, float, float] = (1.1, 1.0, 1.0),
-        modalities: tuple[str, ...] = ("a", "b"),
+        modalities: tuple[str, ...] = ("flair", "t1"),
         classes: tuple[int, ...] = (2,),
         scheme: dict[str, Any] | None = NESTED,
         labelled: bool = True,

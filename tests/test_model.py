@@ -29,7 +29,7 @@ def model(trained: Path) -> Model:
 @pytest.fixture(scope="module")
 def image(patients: Path) -> np.ndarray:
     """The first patient in the model's order of modalities: (2, Z, Y, X)."""
-    return np.stack([np.asarray(nib.load(patients / "p0" / f"p0_{name}.nii.gz").dataobj).transpose() for name in "ab"])
+    return np.stack([np.asarray(nib.load(patients / "p0" / f"p0_{name}.nii.gz").dataobj).transpose() for name in ("flair", "t1")])
 
 
 @pytest.fixture
@@ -205,9 +205,9 @@ class TestSegment:
         assert np.isfinite(found.probabilities).all()
 
     def test_a_single_modality_may_leave_out_its_axis(self, write_patients: Callable, small_config: Callable, tmp_path: Path) -> None:
-        data = write_patients(tmp_path / "data", modalities=("a",))
+        data = write_patients(tmp_path / "data", modalities=("flair",))
         single = Model.load(train(data, tmp_path / "run", config=small_config()), device="cpu")
-        volume = np.asarray(nib.load(data / "p0" / "p0_a.nii.gz").dataobj).transpose()
+        volume = np.asarray(nib.load(data / "p0" / "p0_flair.nii.gz").dataobj).transpose()
         first, second = (single.segment(array, spacing_mm=SPACING).labels for array in (volume, volume[None]))
         assert first.shape == volume.shape
         assert (first == second).all()
@@ -215,11 +215,11 @@ class TestSegment:
     @pytest.mark.parametrize(
         ("array", "what"),
         [
-            (np.zeros((3, 4, 5, 6)), "M = 2: a, b"),
-            (np.zeros((4, 5, 6)), "M = 2: a, b"),
-            (np.zeros((5, 6)), "M = 2: a, b"),
-            (np.zeros((2, 1, 4, 5, 6)), "M = 2: a, b"),
-            (np.zeros((2, 0, 5, 6)), "M = 2: a, b"),
+            (np.zeros((3, 4, 5, 6)), "M = 2: flair, t1"),
+            (np.zeros((4, 5, 6)), "M = 2: flair, t1"),
+            (np.zeros((5, 6)), "M = 2: flair, t1"),
+            (np.zeros((2, 1, 4, 5, 6)), "M = 2: flair, t1"),
+            (np.zeros((2, 0, 5, 6)), "M = 2: flair, t1"),
             (np.full((2, 4, 5, 6), np.nan), "NaN or infinite"),
             (np.full((2, 4, 5, 6), np.inf), "NaN or infinite"),
             (np.zeros((2, 4, 5, 6), complex), "real numbers"),

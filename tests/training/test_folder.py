@@ -70,6 +70,15 @@ def test_a_run_that_was_killed_before_its_settings_were_written_begins_anew(tmp_
         open_folder(tmp_path, resume=False, overwrite=False)
 
 
+def test_what_a_killed_process_had_not_finished_is_taken_away(run: Path) -> None:
+    before = content(run)
+    for name in (".metrics.csv.7.ab.part", "checkpoints/probabilities/.p1.npy.7.ab.part.npy"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).touch()
+    open_folder(run, resume=True, overwrite=False)
+    assert content(run) == before
+
+
 def test_damaged_settings_are_told(run: Path) -> None:
     (run / "config.yaml").write_text("steps: [", encoding="utf-8")
     with pytest.raises(CrganError, match=r"config\.yaml"):

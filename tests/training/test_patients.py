@@ -32,7 +32,7 @@ def test_patients_are_prepared_each_for_its_purpose(patients: Path, small_config
     assert len(found.validation) == 1
     assert {case.case_id for case in (*found.train, *found.validation)} == {"p0", "p1", "p2", "p3"}
     assert found.labels.targets == ("whole", "core")
-    assert found.pipeline.modalities == ("a", "b")
+    assert found.pipeline.modalities == ("flair", "t1")
     assert found.fingerprint.cases == 3  # validation patients take no part in it
 
 
@@ -62,13 +62,13 @@ def test_test_patients_are_not_read(write_patients, small_config: MakeConfig, tm
 
 def test_all_that_is_wrong_is_told_at_once(write_patients, small_config: MakeConfig, tmp_path: Path) -> None:
     data = write_patients(tmp_path / "data")
-    (data / "p0" / "p0_a.nii.gz").write_bytes(b"")
-    (data / "p2" / "p2_b.nii.gz").unlink()
+    (data / "p0" / "p0_flair.nii.gz").write_bytes(b"")
+    (data / "p2" / "p2_t1.nii.gz").unlink()
     with pytest.raises(CrganError) as caught:
         Patients(data, small_config(), None, Silent())
     told = str(caught.value)
-    assert "p0_a.nii.gz" in told
-    assert "p2_b.nii.gz" in told
+    assert "p0_flair.nii.gz" in told
+    assert "p2_t1.nii.gz" in told
     assert all(problem.severity == "error" for problem in caught.value.problems)
 
 
@@ -102,7 +102,7 @@ def test_the_description_reads_back_as_it_is_and_tells_any_change(write_patients
     first = describe()
     assert json.loads(json.dumps(first)) == first == describe()
     assert describe("preprocessing.normalisation=pooled") != first
-    path = data / "p1" / "p1_a.nii.gz"
+    path = data / "p1" / "p1_flair.nii.gz"
     image = nib.load(path)
     voxels = np.asarray(image.dataobj).copy()
     voxels[9, 9, 5] += 1

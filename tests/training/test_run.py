@@ -104,7 +104,7 @@ def test_other_data_are_not_gone_on_with(run: Path, patients: Path, small_config
     elif change == "scheme":
         (data / "labels.json").write_text('{"classes": {"1": "rim", "2": "core"}}', encoding="utf-8")
     else:
-        path = data / "p1" / f"p1_{'seg' if change == 'label' else 'a'}.nii.gz"
+        path = data / "p1" / f"p1_{'seg' if change == 'label' else 'flair'}.nii.gz"
         image = nib.load(path)
         voxels = np.asarray(image.dataobj).copy()
         voxels[9, 9, 5] = 1
@@ -139,7 +139,7 @@ def test_the_run_to_overwrite_outlives_a_mistake(run: Path, patients: Path, smal
         data = tmp_path / "misspelt"
     elif wrong == "bad data":
         data = shutil.copytree(patients, tmp_path / "data")
-        (data / "p0" / "p0_a.nii.gz").write_bytes(b"")
+        (data / "p0" / "p0_flair.nii.gz").write_bytes(b"")
     elif wrong == "no start":
         init = tmp_path / "misspelt"
     else:

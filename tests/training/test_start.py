@@ -21,7 +21,7 @@ def start(trained: Path) -> Model:
     return Model.load(trained)
 
 
-def dataset(labels: LabelScheme | None, *, modalities: tuple[str, ...] = ("a", "b")) -> Dataset:
+def dataset(labels: LabelScheme | None, *, modalities: tuple[str, ...] = ("flair", "t1")) -> Dataset:
     return Dataset(root=Path("DATA"), layout="plain", cases=(), modalities=modalities, labels=labels)
 
 
@@ -49,11 +49,11 @@ def test_values_that_nothing_names_get_the_models_names(start: Model, values: tu
     ],
 )
 def test_other_targets_are_refused(start: Model, labels: LabelScheme | None) -> None:
-    with pytest.raises(CrganError, match=r"other modalities or targets[\s\S]*a, b → whole, core"):
+    with pytest.raises(CrganError, match=r"other modalities or targets[\s\S]*flair, t1 → whole, core"):
         take_labels(dataset(labels), start)
 
 
-@pytest.mark.parametrize("modalities", [("a",), ("a", "b", "c")])
+@pytest.mark.parametrize("modalities", [("flair",), ("flair", "t1", "t2")])
 def test_other_modalities_are_refused(start: Model, modalities: tuple[str, ...]) -> None:
     with pytest.raises(CrganError, match="other modalities or targets"):
         take_labels(dataset(start.labels, modalities=modalities), start)
