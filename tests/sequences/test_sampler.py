@@ -263,12 +263,21 @@ def test_without_augmentation_a_crop_is_the_voxels_themselves(make_stored: MakeS
 def test_slices_of_a_sequence_share_their_change_and_sequences_do_not(make_stored: MakeStored) -> None:
     pattern = np.random.default_rng(0).normal(size=(1, 1, 24, 24)).astype(np.float32)
     case = make_stored(np.repeat(pattern, 10, axis=1), np.zeros((10, 24, 24), np.uint8))
-    settings = STRONG.model_copy(update={"contrast": 0.3, "brightness": 0.3})
-    # A crop as large as the image is always centred on it, so that nothing but the change tells two of them apart.
+    settings = NOTHING.model_copy(update={"rotation_degrees": 30, "contrast": 0.3, "brightness": 0.3})
+    # A turned crop as large as the image is centred on it, so that nothing but the change tells two of them apart.
     images = sampler([case], crop=(24, 24), sequences=3, augmentation=settings).batch(0, CPU).images
     assert torch.equal(images, images[:, :1].expand_as(images))
     assert not torch.allclose(images[0], images[1])
     assert not torch.allclose(images[1], images[2])
+
+
+def test_the_part_that_is_read_is_large_enough(make_stored: MakeStored) -> None:
+    case = make_stored(places(4, 60, 60), spots(4, 60, 60, first=(1, 30, 30), second=(2, 33, 28)))
+    for step in range(20):  # in the middle, so that places grow evenly; at the edge of what was read they would stop
+        around_classes = sampler([case], sequences=4, augmentation=STRONG).batch(step, CPU).images[1:, :, 1:]
+        for along in (3, 4):
+            bend = around_classes.diff(n=2, dim=along)
+            torch.testing.assert_close(bend, torch.zeros_like(bend), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("augmentation", [NOTHING, STRONG])

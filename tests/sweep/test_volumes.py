@@ -212,6 +212,17 @@ def test_corrected_where_looked_at_and_decided_elsewhere() -> None:
     assert found.dtype == np.float16
 
 
+def test_what_no_window_sees_keeps_the_decision_though_it_be_foreground() -> None:
+    probabilities = np.zeros((1, 3, 40, 40), np.float16)
+    probabilities[0, :, 2:5, 2:5], probabilities[0, 1, 30, 30] = 0.75, 1
+    config = settings(planes=("axial",))
+    config = config.model_copy(update={"refinement": config.refinement.model_copy(update={"candidate": 0.9})})
+    found = refine(says_errors(0.25, 0.75), images(1, 3, 40, 40), probabilities, config, exclusive=False)
+    expected = (probabilities >= 0.5).astype(float)
+    expected[0, :, 27:35, 27:35] = 0.25  # what was missed there, or what is left of what was found there
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_only_planes_that_looked_at_a_voxel_are_averaged() -> None:
     probabilities = np.zeros((1, 20, 20, 20), np.float16)
     probabilities[0, 10, 10, 10] = 0.25
