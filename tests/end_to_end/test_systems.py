@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +168,31 @@ def test_instances_are_learned_as_one_class(small_config: MakeConfig, tmp_path: 
     run, masks = train_and_segment(data, tmp_path, small_config("batch.length=null"))
     assert Model.load(run).labels.targets == ("cell",)
     assert {*np.unique(pixels(masks[0]))} <= {0, 1}
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
+    """As on two devices: they must agree on the number of steps, on who writes, and on when to stop."""
+    words = ["train", str(patients), "--out", str(tmp_path / "run"), "--minutes", "0.05", "--device", "cpu", "--threads", "1"]
+    for text in (
+        "devices=2",
+        "generator.widths=[4,8,8]",
+        "refiner.widths=[4,8,8]",
+        "generator.groups=1",
+        "refiner.groups=1",
+        "batch.length=3",
+    ):
+        words += ["--set", text]
+    words += ["--set", "adversarial.begin=0", "--set", f"data.cache={small_config().data.cache}"]
+    (tmp_path / "script.py").write_text("from crgan.cli import main\n\nmain()\n", encoding="utf-8")  # begun again in each process
+    command = [sys.executable, str(tmp_path / "script.py"), *words]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count("adversarial 1") == 1  # the second process keeps quiet
+    rows = [line.split(",")[:2] for line in (tmp_path / "run" / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    assert {stage for stage, _ in rows} == {"adversarial", "refinement"}
+    assert len(rows) == len({tuple(row) for row in rows})  # by one process
+    assert len(predict(tmp_path / "run", patients, tmp_path / "masks", threads=1)) == 4
 
 
 def test_phantoms_from_files_to_scores(small_config: MakeConfig, tmp_path: Path) -> None:

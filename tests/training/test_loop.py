@@ -60,9 +60,9 @@ class ToyStage:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., dict[str, float]]:
     """Run a stage in ``tmp_path/toy`` as a process of its own would: with a journal read from the disk."""
-    fabric = SimpleNamespace(is_global_zero=True, barrier=lambda: None, log_dict=lambda *_, **__: None)
+    alone = SimpleNamespace(is_global_zero=True, world_size=1, broadcast=int, barrier=lambda: None, log_dict=lambda *_, **__: None)
 
-    def call(stage: ToyStage, **settings: Any) -> dict[str, float]:
+    def call(stage: ToyStage, *, fabric: SimpleNamespace = alone, **settings: Any) -> dict[str, float]:
         chosen = {"steps": 8, "seconds": None, "validations": 4, "patience": None, "progress": Silent(), **settings}
         return run_stage(fabric, stage, tmp_path / "toy", journal=Journal(tmp_path / "metrics.csv", fabric), **chosen)
 
@@ -268,6 +268,51 @@ def test_divergence_is_told_and_the_last_good_checkpoint_is_kept(run, tmp_path: 
         run(Diverging(), **limit)
     kept = tmp_path / "toy" / "last.safetensors"
     assert kept.exists() == (limit["steps"] is not None)
+
+
+class TestSeveralProcesses:
+    """Stand-ins for a process beside others; tests/end_to_end runs real ones."""
+
+    @pytest.fixture
+    def fabric(self) -> SimpleNamespace:
+        return SimpleNamespace(
+            is_global_zero=True,
+            world_size=2,
+            device="cpu",
+            broadcast=lambda _: 20,
+            all_reduce=lambda tensor, **_: tensor,
+            barrier=lambda: None,
+            log_dict=lambda *_, **__: None,
+        )
+
+    def test_all_take_the_number_of_steps_that_the_first_has_measured(self, run, fabric: SimpleNamespace) -> None:
+        stage = ToyStage()
+        run(stage, fabric=fabric, steps=None, seconds=0.0)
+        assert len(stage.steps) == 20
+
+    def test_all_stop_where_one_is_stopped(self, run, tmp_path: Path, fabric: SimpleNamespace) -> None:
+        asked: list[float] = []
+
+        def all_reduce(tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
+            assert reduce_op == "sum"
+            asked.append(float(tensor))
+            return tensor + (len(asked) == 3)  # the other one had Ctrl-C in its third step
+
+        fabric.all_reduce = all_reduce
+        stage = ToyStage()
+        with pytest.raises(KeyboardInterrupt):
+            run(stage, fabric=fabric)
+        assert (asked, len(stage.steps)) == ([0, 0, 0], 3)
+        assert (tmp_path / "toy" / "last.safetensors").exists()
+
+    def test_only_the_first_one_writes(self, run, tmp_path: Path, fabric: SimpleNamespace) -> None:
+        run(ToyStage())
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        (tmp_path / "toy" / "last.safetensors").unlink()
+        fabric.is_global_zero = False
+        run(ToyStage(lambda step: 1 - step / 100), fabric=fabric)
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*before} - {tmp_path / "toy" / "last.safetensors"}
+        assert all(path.read_bytes() == content for path, content in before.items() if path.exists())
 
 
 def test_a_checkpoint_with_other_facts_is_of_another_version(run, tmp_path: Path) -> None:

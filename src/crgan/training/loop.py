@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 
 from crgan.errors import fail
@@ -94,10 +95,10 @@ def run_stage(
     def save() -> None:
         if fabric.is_global_zero:
             save_state(last, stage.modules, stage.optimisers, asdict(facts))
-        fabric.barrier()
 
     if facts.total is None:
-        facts.total = _measure(stage, facts, seconds or 0.0, validations)
+        # Processes that take steps together must agree on how many, and each has measured for itself.
+        facts.total = int(fabric.broadcast(_measure(stage, facts, seconds or 0.0, validations)))
         save()
     total = facts.total
     marks = {math.ceil(total * (number + 1) / validations) for number in range(validations)}
@@ -116,14 +117,23 @@ def run_stage(
                 facts.seconds = before + time.monotonic() - begun
                 journal.add(stage.name, facts.step, facts.seconds, facts.figures)
                 task.advance(0, **facts.figures)
-            if facts.step in marks or interrupted.is_set() or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+            stop = _anywhere(fabric, flag=interrupted.is_set())
+            if facts.step in marks or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 facts.seconds = before + time.monotonic() - begun
                 save()
                 saved = time.monotonic()
-            if interrupted.is_set():
+            if stop:
                 raise KeyboardInterrupt
+    fabric.barrier()  # until the first process has written its best weights
     found: dict[str, Any] = load_state(best, stage.modules, {})
     return {name: float(value) for name, value in found.items()}
+
+
+def _anywhere(fabric: Fabric, *, flag: bool) -> bool:
+    """Whether the flag is up in any of the processes that take steps together: they must stop at the same one."""
+    if fabric.world_size == 1:
+        return flag
+    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum"))
 
 
 def _resume(path: Path, stage: Stage) -> _Facts:

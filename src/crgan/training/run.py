@@ -90,6 +90,8 @@ def train(
         raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
     fabric = _make_fabric(config, out)
+    if not fabric.is_global_zero:
+        progress = Silent()  # of several processes that do the same the first one tells
     start = None if init is None else Model.load(init, device="cpu")
     patients = Patients(data, config, start, progress)
     if stored_config is None:
