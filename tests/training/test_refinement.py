@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,10 +103,20 @@ def test_the_same_steps_give_the_same_weights_bit_for_bit(refinement_parts) -> N
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
+def test_probabilities_may_wait_in_their_files(refinement_parts, tmp_path: Path) -> None:
+    """Very many cases cannot all be mapped at once."""
+    parts = refinement_parts()
+    filed = []
+    for number, told in enumerate(parts.cases):
+        np.save(tmp_path / f"{number}.npy", told.probabilities)
+        filed.append(replace(told, probabilities=tmp_path / f"{number}.npy"))
+    first, second = (replace(parts.stage._sampler, cases=cases).batch(3, torch.device("cpu")) for cases in (parts.cases, filed))
+    assert torch.equal(first.probabilities, second.probabilities)
+    assert torch.equal(first.images, second.images)
+
+
 def test_it_cannot_learn_without_a_generator(refinement_parts) -> None:
     parts = refinement_parts()
-    from dataclasses import replace
-
     blind = [replace(told, probabilities=None) for told in parts.cases]
     parts.stage._sampler = replace(parts.stage._sampler, cases=blind)
     with pytest.raises(ValueError, match="probabilities"):

@@ -54,12 +54,12 @@ class StoredCase:
     @property
     def image(self) -> NDArray[np.float16 | np.float32]:
         """The image ``(M, z, y, x)``, read-only, mapped into memory."""
-        return _mapped(self.folder / IMAGE)
+        return mapped(self.folder / IMAGE)
 
     @property
     def label(self) -> NDArray[np.uint8] | None:
         """The label codes ``(z, y, x)``, read-only, mapped into memory; None if the case has no label."""
-        return None if self.codes is None else _mapped(self.folder / LABEL)
+        return None if self.codes is None else mapped(self.folder / LABEL)
 
     @property
     def shape(self) -> Shape:
@@ -83,7 +83,7 @@ class StoredCase:
         if self.codes is None:
             return np.zeros((0, 3), np.int32)
         start = sum(facts.sampled for facts in self.codes[: code - 1])
-        return _mapped(self.folder / COORDINATES)[start : start + self.codes[code - 1].sampled]
+        return mapped(self.folder / COORDINATES)[start : start + self.codes[code - 1].sampled]
 
 
 def describe(stored: StoredCase) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def open_stored(folder: Path, *, case_id: str, patient_id: str) -> StoredCase | 
 
 def forget_mapped() -> None:
     """Let go of mapped arrays, because files were replaced."""
-    _mapped.cache_clear()
+    mapped.cache_clear()
 
 
 def _source_from_json(data: Mapping[str, Any]) -> Geometry:
@@ -141,6 +141,7 @@ def _source_from_json(data: Mapping[str, Any]) -> Geometry:
 
 # Bounded, because every mapped file keeps one of the process' few file descriptors.
 @lru_cache(maxsize=256)
-def _mapped(path: Path) -> NDArray[Any]:
+def mapped(path: Path) -> NDArray[Any]:
+    """Map an ``.npy`` file into memory, read-only; :func:`forget_mapped` after it was written again."""
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crgan.config import AugmentationSettings, Plane
-from crgan.preprocessing.stored import StoredCase
+from crgan.preprocessing.stored import StoredCase, mapped
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
 from crgan.sequences.batch import Batch
 from crgan.sequences.coarsening import average_blocks
@@ -31,7 +32,8 @@ class TrainingCase:
     stored
         Image, label and the places of each class.
     probabilities
-        ``(K, Z, Y, X)``, the generator's, where the refiner is trained.
+        ``(K, Z, Y, X)``, the generator's, where the refiner is trained; or the ``.npy`` file that holds them, which is
+        mapped when it is read: kept mapped for very many cases, they would use up the process' file descriptors.
     candidates
         ``(N, 3)`` voxel indices to draw crops around in place of anywhere; None for anywhere.
     errors
@@ -39,7 +41,7 @@ class TrainingCase:
     """
 
     stored: StoredCase
-    probabilities: NDArray[np.float16] | None = None
+    probabilities: NDArray[np.float16] | Path | None = None
     candidates: NDArray[np.int32] | None = None
     errors: NDArray[np.int32] | None = None
 
@@ -164,7 +166,8 @@ class Sampler:
             inside.expand(slices.stop - slices.start, 1, *crop),
         ]
         if case.probabilities is not None:
-            read.append(sample(_floats(as_slices(case.probabilities, plane)[(slice(None), *block)]).movedim(0, 1), local))
+            said = mapped(case.probabilities) if isinstance(case.probabilities, Path) else case.probabilities
+            read.append(sample(_floats(as_slices(said, plane)[(slice(None), *block)]).movedim(0, 1), local))
         missing = self.length - (slices.stop - slices.start)
         if missing:  # fewer slices than a sequence is long: the last is repeated, and not valid
             read = [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in read]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
-from numpy.typing import NDArray
 from torch import nn
 
 from crgan.config import Config, write_config
@@ -22,7 +22,7 @@ from crgan.model import Dial, Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
 from crgan.planning import derive_settings
-from crgan.preprocessing.stored import StoredCase
+from crgan.preprocessing.stored import StoredCase, forget_mapped, mapped
 from crgan.progress import Progress, Silent
 from crgan.sequences.sampler import TrainingCase
 from crgan.training.adversarial import AdversarialStage
@@ -175,7 +175,7 @@ class _Run:
     def _train_refiner(self, generator_stage: AdversarialStage, generator: RecurrentUNet) -> tuple[RecurrentUNet, Dial]:
         patients, labels = self._patients, self._patients.labels
         said = self._what_the_generator_says(generator_stage, [*patients.train, *patients.validation])
-        validated = [(case, said[case.case_id]) for case in patients.validation]
+        validated = [(case, mapped(said[case.case_id])) for case in patients.validation]
         if self._config.refinement.attend and self._config.refinement.candidate is None:
             fitted = self._config.refinement.model_copy(update={"candidate": fit_candidates(validated, labels)})
             self._config = self._config.model_copy(update={"refinement": fitted})
@@ -185,7 +185,10 @@ class _Run:
             refiner.load_state_dict(self._start.refiner.state_dict())
         elif config.refinement.warm_start and config.refiner.widths == config.generator.widths:
             start_from_generator(refiner, generator, modalities=self._modalities, exclusive=labels.exclusive)
-        cases = [with_errors(case, said[case.case_id], config, labels) for case in patients.train]
+        cases = [
+            replace(with_errors(case, mapped(said[case.case_id]), config, labels), probabilities=said[case.case_id])
+            for case in patients.train
+        ]
         stage = RefinementStage(
             self._fabric,
             config,
@@ -220,8 +223,8 @@ class _Run:
             torch.manual_seed(self._config.seed * 3 + number)
             return make()
 
-    def _what_the_generator_says(self, stage: AdversarialStage, cases: Sequence[StoredCase]) -> dict[str, NDArray[np.float16]]:
-        """Give the finished generator's probabilities of every case, mapped from the disk: for many patients they outgrow memory."""
+    def _what_the_generator_says(self, stage: AdversarialStage, cases: Sequence[StoredCase]) -> dict[str, Path]:
+        """Write the finished generator's probabilities of every case to a file each: for many patients they outgrow memory."""
         said = {}
         with self._progress.task("generating", len(cases)) as task:
             for case in cases:
@@ -229,7 +232,8 @@ class _Run:
                 if not path.exists():
                     with atomic_write(path, suffix=".npy") as temporary:
                         np.save(temporary, stage.generate(case))
-                said[case.case_id] = np.load(path, mmap_mode="r")
+                    forget_mapped()
+                said[case.case_id] = path
                 task.advance()
         return said
 
