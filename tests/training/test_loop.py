@@ -264,7 +264,7 @@ def test_divergence_is_told_and_the_last_good_checkpoint_is_kept(run, tmp_path: 
         def step(self, number: int, total: int | None) -> dict[str, float]:
             return super().step(number, total) | ({"loss": loss} if number == 5 else {})
 
-    with pytest.raises(CrganError, match=r"diverged[\s\S]*step 5[\s\S]*learning_rate"):
+    with pytest.raises(CrganError, match=r"diverged[\s\S]*step 5[\s\S]*net_optimisation\.learning_rate"):
         run(Diverging(), **limit)
     kept = tmp_path / "toy" / "last.safetensors"
     assert kept.exists() == (limit["steps"] is not None)

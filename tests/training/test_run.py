@@ -160,6 +160,21 @@ def test_an_overwritten_run_leaves_nothing_behind(run: Path, patients: Path, sma
     assert model_files(copy) == model_files(clean)
 
 
+@pytest.mark.parametrize("system", ["cgan", "rnn-cgan"])
+def test_a_shallow_generator_and_its_discriminator(patients: Path, small_config: MakeConfig, tmp_path: Path, system: str) -> None:
+    """Crops that the generator halves once are none that the discriminator can halve twice."""
+    config = small_config("generator.widths=[4,8]", "adversarial.begin=0", system=system)
+    train(patients, tmp_path / "run", config=config)
+    crops = read_config(tmp_path / "run" / "config.yaml").generator.crops
+    assert any(side % 4 for crop in crops.values() for side in crop)
+
+
+def test_the_largest_seed(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
+    train(patients, tmp_path / "run", config=small_config(seed=2**32 - 1, noise_channel=True))
+    with pytest.raises(CrganError, match="seed"):
+        small_config(seed=2**32)
+
+
 class TestInit:
     STILL = ("generator_optimisation.learning_rate=1e-30", "refiner_optimisation.learning_rate=1e-30")
 

@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         Parameters
         ----------
         images, segmentation
-            ``(S, T, M, H, W)`` and ``(S, T, K, H, W)``; H and W multiples of 4.
+            ``(S, T, M, H, W)`` and ``(S, T, K, H, W)``.
         valid
             ``(S, T, 1, H, W)``, 1 inside the image and 0 in padding; None if there is no padding.
         groups
@@ -59,5 +59,5 @@ class Discriminator(nn.Module):
         if self.recurrence is not None:
             x = self.recurrence(x.unflatten(0, sequences)).flatten(0, 1)
         # A 1 x 1 convolution and a resize commute, and the convolution is 16 times cheaper before it.
-        x = F.interpolate(self.head(x), scale_factor=4, mode="bilinear", align_corners=False)
+        x = F.interpolate(self.head(x), size=images.shape[-2:], mode="bilinear", align_corners=False)
         return cast("Tensor", x.unflatten(0, sequences))

@@ -156,7 +156,7 @@ def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
             where=f"{stage.name} stage, step {number}",
             expected="a finite loss",
             got=str(figures["loss"]),
-            fix="train anew with a lower learning rate, for example --set generator_optimisation.learning_rate=0.0005",
+            fix=f"train anew with a lower learning rate, for example --set {next(iter(stage.modules))}_optimisation.learning_rate=0.0005",
         )
     return figures
 
