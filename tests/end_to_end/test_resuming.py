@@ -82,10 +82,15 @@ def test_killed_at_a_step(
     assert result(run) == uninterrupted
 
 
-@pytest.mark.parametrize("name", ["data.json", "config.yaml", "metrics.csv", "best.safetensors", "last.safetensors", ".npy", "model.json"])
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("moment", "name"),
+    [
+        *(("before", name) for name in ("data.json", "config.yaml", "metrics.csv", "best.safetensors", "last.safetensors", "model.json")),
+        *(("after", name) for name in ("config.yaml", "best.safetensors", ".npy")),
+    ],
+)
 def test_killed_while_a_file_is_written(
-    patients: Path, config: Config, uninterrupted, in_child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, moment: str
+    patients: Path, config: Config, uninterrupted, in_child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, name: str
 ) -> None:
     """Just before a finished file takes its place, and just after."""
     run = tmp_path / "run"
@@ -167,11 +172,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 @pytest.mark.slow
 def test_the_command_killed_and_stopped_and_gone_on_with(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
     """From outside, at a moment of chance, as a batch system does; then by Ctrl-C."""
-    config = small_config("validations=20", steps=300, system="rnn-unet")
+    config = small_config("validations=12", steps=150, system="rnn-unet")
     expected = result(train(patients, tmp_path / "whole", config=config))
     run = tmp_path / "run"
-    words = ["train", str(patients), "--out", str(run), "--steps", "300", "--system", "rnn-unet", "--threads", "1"]
-    for text in ("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=20"):
+    words = ["train", str(patients), "--out", str(run), "--steps", "150", "--system", "rnn-unet", "--threads", "1"]
+    for text in ("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=12"):
         words += ["--set", text]
     words += ["--set", "batch.length=3", "--set", f"data.cache={config.data.cache}"]
 

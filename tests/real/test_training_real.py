@@ -42,17 +42,17 @@ def test_hippocampus(shared_data: Path, small_config: MakeConfig, tmp_path: Path
 
 def test_two_time_points_of_a_patient(shared_data: Path, small_config: MakeConfig, tmp_path: Path) -> None:
     data = shared_data / "acdc"
-    ids = sorted(path.name for path in data.iterdir() if path.is_dir())[:4]
-    config = small_config(**{"data.split": split(tmp_path, ids[:3], ids[3:])})
+    ids = sorted(path.name for path in data.iterdir() if path.is_dir())[:3]
+    config = small_config(**{"data.split": split(tmp_path, ids[:2], ids[2:])})
     run = train(data, tmp_path / "run", config=config)
     settled = read_config(run / "config.yaml")
     assert settled.planes == ("axial",)  # thick slices have one plane
     described = read_json(run / "data.json")
-    assert sorted([*described["patients"]["train"], *described["patients"]["validation"]]) == ids[:3]
-    assert len(described["prepared"]) == 6  # both time points of each
-    masks = predict(run, data / ids[3], tmp_path / "masks", threads=1)
+    assert sorted([*described["patients"]["train"], *described["patients"]["validation"]]) == ids[:2]
+    assert len(described["prepared"]) == 4  # both time points of each
+    masks = predict(run, data / ids[2], tmp_path / "masks", threads=1)
     assert len(masks) == 2
     for mask in masks:
-        image = nib.load(data / ids[3] / mask.name)
+        image = nib.load(data / ids[2] / mask.name)
         assert nib.load(mask).shape == image.shape
         assert np.array_equal(nib.load(mask).affine, image.affine)
