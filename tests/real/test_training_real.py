@@ -43,7 +43,8 @@ def test_hippocampus(shared_data: Path, small_config: MakeConfig, tmp_path: Path
 def test_two_time_points_of_a_patient(shared_data: Path, small_config: MakeConfig, tmp_path: Path) -> None:
     data = shared_data / "acdc"
     ids = sorted(path.name for path in data.iterdir() if path.is_dir())[:3]
-    config = small_config(**{"data.split": split(tmp_path, ids[:2], ids[2:])})
+    classes = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+    config = small_config(**{"data.split": split(tmp_path, ids[:2], ids[2:]), "data.classes": classes})
     run = train(data, tmp_path / "run", config=config)
     settled = read_config(run / "config.yaml")
     assert settled.planes == ("axial",)  # thick slices have one plane

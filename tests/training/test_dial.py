@@ -16,11 +16,11 @@ class Validated:
         self.dice = dice
         self.asked: list[tuple[float, float]] = []
 
-    def corrected(self) -> str:
-        return "the corrected probabilities"
+    def judge(self, *, least: float) -> float:
+        return least
 
-    def scores_at(self, corrected: str, *, p: float, q: float) -> dict[str, float]:
-        assert corrected == "the corrected probabilities"
+    def scores_at(self, judged: float, *, p: float, q: float) -> dict[str, float]:
+        assert p >= judged
         self.asked.append((p, q))
         return {"dice": self.dice(p, q), "fnr": 0.0}
 

@@ -10,7 +10,7 @@ import torch
 
 from crgan.cases.labels import LabelScheme
 from crgan.sweep.decision import decide_corrected
-from crgan.sweep.volumes import decide
+from crgan.sweep.volumes import decide, refine
 from crgan.training import refinement
 from crgan.training.refinement import fit_candidates, with_errors
 from crgan.training.validation import compare_targets, mean_scores, truth_masks
@@ -126,10 +126,10 @@ def test_it_cannot_learn_without_a_generator(refinement_parts) -> None:
 def test_validation_is_that_of_the_whole_volume_at_the_neutral_dial(refinement_parts) -> None:
     parts = refinement_parts()
     parts.stage.step(0, 4)
-    corrected = parts.stage.corrected()
-    for (stored, _), values in zip(parts.validation, corrected, strict=True):
-        assert values.shape == (2, *stored.shape)
-    for p, q in ((0.5, 0.5), (0.3, 0.8)):
+    refiner = parts.stage.modules["refiner"].eval()
+    corrected = [refine(refiner, stored.image, probabilities, parts.config, exclusive=False) for stored, probabilities in parts.validation]
+    judged = parts.stage.judge(least=0.3)
+    for p, q in ((0.5, 0.5), (0.3, 0.8), (0.8, 0.3), (0.7, 0.7), (1.0, 0.0)):
         masks = [
             decide_corrected(decide(probabilities, exclusive=False), values, p=p, q=q, exclusive=False)
             for (_, probabilities), values in zip(parts.validation, corrected, strict=True)
@@ -137,8 +137,12 @@ def test_validation_is_that_of_the_whole_volume_at_the_neutral_dial(refinement_p
         expected = mean_scores(
             compare_targets(mask, stored, parts.labels) for mask, (stored, _) in zip(masks, parts.validation, strict=True)
         )
-        assert parts.stage.scores_at(corrected, p=p, q=q) == expected
-    assert parts.stage.validate() == parts.stage.scores_at(corrected, p=0.5, q=0.5)
+        assert parts.stage.scores_at(judged, p=p, q=q) == expected
+    assert parts.stage.validate() == parts.stage.scores_at(judged, p=0.5, q=0.5)
+    # Where nothing may be added, only what was decided or is true matters.
+    for case, (stored, probabilities) in zip(parts.stage.judge(least=1.1), parts.validation, strict=True):
+        either = (decide(probabilities, exclusive=False) | truth_masks(stored, parts.labels)).any(0)
+        assert case.truth.shape == case.decided.shape == case.corrected.shape == (2, either.sum())
 
 
 def test_training_places_lie_in_the_case(refinement_parts) -> None:

@@ -12,11 +12,11 @@ _SETTINGS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 def choose_dial(stage: RefinementStage) -> Dial:
     """Find the (p, q) with the best mean Dice of whole validation volumes; the neutral one where none is better."""
-    corrected = stage.corrected()
+    judged = stage.judge(least=min(_SETTINGS))
     neutral = Dial()
 
     def dice(dial: Dial) -> float:
-        return stage.scores_at(corrected, p=dial.p, q=dial.q)["dice"]
+        return stage.scores_at(judged, p=dial.p, q=dial.q)["dice"]
 
     best, best_dice = neutral, dice(neutral)
     for p, q in product(_SETTINGS, _SETTINGS):

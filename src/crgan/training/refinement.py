@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config
+from crgan.evaluation.overlap import compare
 from crgan.networks.composition import corrected_logits, error_targets, hard_decision
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.sampler import Sampler, TrainingCase
@@ -21,13 +23,30 @@ from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability
 from crgan.training.losses import binary_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
-from crgan.training.validation import compare_targets, mean_scores, truth_masks
+from crgan.training.validation import mean_scores, truth_masks
 
 # Places kept of each case to draw crops around.
 _PLACES = 20_000
 # Share of a target that may lie outside the candidates; tiles reach beyond them and get most of it back.
 _OUTSIDE = 0.01
 _CANDIDATE_BOUNDS = (0.02, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """A validation case at the voxels that matter: few enough to try many settings of the dial.
+
+    The others are background, and right so, whatever the dial.
+
+    Parameters
+    ----------
+    decided, corrected, truth
+        The generator's decision, the corrected probability and the expert's masks, each ``(K, N)``.
+    """
+
+    decided: NDArray[np.bool_]
+    corrected: NDArray[np.float16]
+    truth: NDArray[np.bool_]
 
 
 class RefinementStage:
@@ -90,25 +109,31 @@ class RefinementStage:
 
     def validate(self) -> dict[str, float]:
         """Measure the corrected segmentation, at the neutral dial, on whole validation volumes."""
-        return self.scores_at(self.corrected(), p=0.5, q=0.5)
+        return self.scores_at(self.judge(least=0.5), p=0.5, q=0.5)
 
-    def scores_at(self, corrected: Sequence[NDArray[np.float16]], *, p: float, q: float) -> dict[str, float]:
-        """Mean Dice and FNR of the validation cases at a setting of the dial."""
+    def scores_at(self, judged: Sequence[Judged], *, p: float, q: float) -> dict[str, float]:
+        """Mean Dice and FNR of the validation cases at a setting of the dial, ``p`` no smaller than they were judged for."""
         exclusive = self._labels.exclusive
         return mean_scores(
-            compare_targets(
-                decide_corrected(decide(probabilities, exclusive=exclusive), values, p=p, q=q, exclusive=exclusive), case, self._labels
-            )
-            for (case, probabilities), values in zip(self._validation, corrected, strict=True)
+            [
+                compare(mask, true)
+                for mask, true in zip(
+                    decide_corrected(case.decided, case.corrected, p=p, q=q, exclusive=exclusive), case.truth, strict=True
+                )
+            ]
+            for case in judged
         )
 
-    def corrected(self) -> list[NDArray[np.float16]]:
-        """Give the corrected probabilities of each validation case."""
-        refiner = self.modules["refiner"].eval()
-        return [
-            refine(refiner, case.image, probabilities, self._config, exclusive=self._labels.exclusive)
-            for case, probabilities in self._validation
-        ]
+    def judge(self, *, least: float) -> list[Judged]:
+        """Correct what the generator said of each validation case, for settings of the dial with ``p`` from ``least`` on."""
+        refiner, exclusive = self.modules["refiner"].eval(), self._labels.exclusive
+        judged = []
+        for case, probabilities in self._validation:
+            corrected = refine(refiner, case.image, probabilities, self._config, exclusive=exclusive)
+            decided, truth = decide(probabilities, exclusive=exclusive), truth_masks(case, self._labels)
+            matters = (decided | truth | (corrected >= least)).any(axis=0)
+            judged.append(Judged(decided=decided[:, matters], corrected=corrected[:, matters], truth=truth[:, matters]))
+        return judged
 
 
 def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], labels: LabelScheme) -> float:
