@@ -38,8 +38,8 @@ class DataSettings(Settings):
     group: str | None = None
     split: Path | None = None
     fold: int | None = Field(None, ge=0)
-    validation: float = Field(0.15, gt=0, lt=1)  # share of the training patients
-    validation_cases: int = Field(12, ge=1)  # at most, or validation eats the training time
+    validation: float = Field(0.15, gt=0, lt=1)  # share of the training patients, at most
+    validation_cases: int = Field(12, ge=1)  # about as many at most, or validation eats the training time
     classes: dict[int, str] | None = None  # names of label values; None: as the layout declares
     regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
     cache: Path | None = None  # None: the user's cache folder

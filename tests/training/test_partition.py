@@ -32,11 +32,17 @@ def split_file(folder: Path, content: object) -> Path:
 
 @pytest.mark.parametrize(("share", "held"), [(0.2, 2), (0.01, 1), (0.99, 9)])
 def test_patients_are_on_one_side_each(dataset: Dataset, share: float, held: int) -> None:
-    found = divide(dataset, DataSettings(validation=share), seed=0)
+    found = divide(dataset, DataSettings(validation=share, validation_cases=100), seed=0)
     assert len(found.validation) == held
     assert sorted((*found.train, *found.validation)) == [f"p{number}" for number in range(10)]  # the unlabelled one on none
     assert found.test == ()
     assert found.trained_on == {*found.train, *found.validation}
+
+
+@pytest.mark.parametrize(("looked_at", "held"), [(1, 1), (4, 2), (12, 5), (100, 5)])
+def test_no_more_patients_are_held_back_than_are_looked_at(dataset: Dataset, looked_at: int, held: int) -> None:
+    found = divide(dataset, DataSettings(validation=0.5, validation_cases=looked_at), seed=0)
+    assert len(found.validation) == held
 
 
 def test_the_seed_draws_the_validation_patients(dataset: Dataset) -> None:

@@ -89,8 +89,9 @@ def test_labels_of_nothing_but_background_are_nothing_to_learn_from(write_patien
 
 def test_only_so_many_cases_are_validated_on(write_patients, small_config: MakeConfig, tmp_path: Path) -> None:
     data = write_patients(tmp_path / "data", count=6)
-    found = Patients(data, small_config(**{"data.validation": 0.67, "data.validation_cases": 2}), None, Silent())
-    assert (len(found.train), len(found.validation)) == (2, 2)
+    two_patients_of_three_cases = "p(?=[012])|(?<=p[345])."
+    found = Patients(data, small_config(**{"data.group": two_patients_of_three_cases, "data.validation_cases": 2}), None, Silent())
+    assert (len(found.train), len(found.validation)) == (3, 2)
 
 
 def test_the_description_reads_back_as_it_is_and_tells_any_change(write_patients, small_config: MakeConfig, tmp_path: Path) -> None:

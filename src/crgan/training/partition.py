@@ -52,7 +52,7 @@ def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
     dataset
         The cases.
     settings
-        The split file and fold, if any, and the share of training patients to validate on.
+        The split file and fold, if any, and how many of the training patients to validate on.
     seed
         Draws the validation patients.
 
@@ -79,5 +79,8 @@ def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
             got=str(len(patients)),
             fix="add patients; if cases of one patient were taken for one, say how they are told apart with --group",
         )
-    rest, held = hold_out(sorted(patients), fraction=settings.validation, seed=seed)
+    cases = sum(case.patient_id in patients for case in dataset.labelled)
+    # Patients that no validation would look at are better learned from.
+    fraction = min(settings.validation, settings.validation_cases / cases)
+    rest, held = hold_out(sorted(patients), fraction=fraction, seed=seed)
     return Partition(train=tuple(rest), validation=tuple(held), test=tuple(sorted(test)))
