@@ -173,6 +173,19 @@ def test_minutes_and_steps_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize(
+    ("system", "fits"), [("rnn-cgan+refinement", True), ("cgan+refinement", True), ("rnn-cgan", False), ("unet+refinement", False)]
+)
+def test_the_discriminators_map_needs_a_discriminator_and_a_refiner(system: str, fits: bool) -> None:
+    def load() -> Config:
+        return load_config(system=system, overrides=["refinement.discriminator_map=true"])
+
+    if fits:
+        assert load().refinement.discriminator_map
+    else:
+        assert "[rnn-]cgan+refinement" in str(problems(load)[0].expected)
+
+
+@pytest.mark.parametrize(
     ("text", "what", "said"),
     [
         ("seed", "could not be read", "key=value"),

@@ -156,6 +156,12 @@ def test_what_the_user_chose_stays(override: str) -> None:
     assert found == chosen
 
 
+def test_crops_chosen_for_one_plane_leave_the_others_to_the_data() -> None:
+    derived = derive_settings(load_config(), BRAIN_TUMOUR).generator.crops
+    found = derive_settings(load_config(overrides=["generator.crops={coronal: [32, 64]}"]), BRAIN_TUMOUR).generator.crops
+    assert found == {**derived, "coronal": (32, 64)}
+
+
 def test_all_else_stays() -> None:
     config = load_config(recipe="paper")
     found = derive_settings(config, HIPPOCAMPUS)

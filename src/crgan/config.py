@@ -134,6 +134,7 @@ class RefinementSettings(Settings):
     candidate: float | None = Field(None, gt=0, lt=1)  # foreground probability that makes a voxel a candidate; None: fitted
     warm_start: bool = True  # begin with the generator's weights instead of from scratch
     target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
+    discriminator_map: bool = False  # show the refiner also what the discriminator thinks of the generator's segmentation
 
 
 class Config(Settings):
@@ -178,6 +179,8 @@ class Config(Settings):
     def _check(self) -> Config:
         if self.minutes is not None and self.steps is not None:
             raise ValueError("minutes or steps, not both")
+        if self.refinement.discriminator_map and not (self.has_discriminator and self.has_refiner):
+            raise ValueError("refinement.discriminator_map only in a system with a discriminator and a refiner, [rnn-]cgan+refinement")
         return self
 
     @property

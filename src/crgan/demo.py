@@ -233,7 +233,7 @@ def _summary(scores: Mapping[str, Scores]) -> str:
 
 def _overlay(case: Case, dataset: Dataset, *, masks: Path) -> Overlay:
     """Everything the picture shows of one patient, as working arrays."""
-    from crgan.report.overlays import Overlay
+    from crgan.report.overlays import Overlay, Refinement
 
     labels = dataset.labels
     if labels is None or case.label is None:  # phantoms are written with labels
@@ -252,8 +252,8 @@ def _overlay(case: Case, dataset: Dataset, *, masks: Path) -> Overlay:
         image=image[0].astype(np.float32),
         truth=targets(case.label),
         generator=targets(masks / BEFORE / f"{case.case_id}.nii.gz"),
-        false_negatives=maps("fn"),
-        false_positives=maps("fp"),
-        final=targets(masks / AFTER / f"{case.case_id}.nii.gz"),
         spacing_mm=spacing_mm,
+        refinement=Refinement(
+            false_negatives=maps("fn"), false_positives=maps("fp"), final=targets(masks / AFTER / f"{case.case_id}.nii.gz")
+        ),
     )

@@ -21,11 +21,11 @@ from crgan.config import Config, DataSettings, parse_config
 from crgan.errors import fail
 from crgan.files import atomic_write, read_json, write_json
 from crgan.machine import choose_device
-from crgan.networks.build import make_generator, make_refiner
+from crgan.networks.build import make_discriminator, make_generator, make_refiner
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.sweep.decision import decide_corrected, settle
-from crgan.sweep.volumes import decide, generate, refine
+from crgan.sweep.volumes import decide, generate, judge, refine
 
 FORMAT = 1
 """Of the model folder; another one is refused."""
@@ -79,6 +79,8 @@ class Model:
         Of the data it was trained on.
     dial
         The setting of the dial that was best on validation patients.
+    discriminator
+        Where the refiner sees its map; it is not needed otherwise.
     """
 
     generator: nn.Module
@@ -88,6 +90,7 @@ class Model:
     pipeline: Pipeline
     fingerprint: Fingerprint
     dial: Dial
+    discriminator: nn.Module | None = None
 
     def segment(
         self,
@@ -140,12 +143,12 @@ class Model:
             raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         prepared = self.pipeline.apply(image, spacing_mm)
-        first = generate(self.generator, prepared.image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
-        working = [first] if refiner is None else [first, refine(refiner, prepared.image, first, self.config, exclusive=exclusive)]
+        first, refined = self.work_out(prepared.image, refined=refiner is not None, case_id=case_id)
+        working = first if refined is None else np.concatenate([first, refined])
         shape = image.shape[1:]
         labels = np.zeros(shape, self.labels.decode(np.zeros((targets, 0), bool)).dtype)
         kept = np.zeros((3 if refiner is not None else 1, targets, *shape), np.float32) if maps else None
-        for part, values in self.pipeline.restore_slabs(np.concatenate(working), prepared.geometry):
+        for part, values in self.pipeline.restore_slabs(working, prepared.geometry):
             probabilities, corrected = values[:targets], values[-targets:]
             decided = decide(probabilities, exclusive=exclusive)
             if refiner is None:
@@ -163,6 +166,32 @@ class Model:
         if refiner is None:
             return Segmentation(labels=labels, probabilities=kept[0])
         return Segmentation(labels=labels, probabilities=kept[0], missed=kept[1], added=kept[2])
+
+    def work_out(
+        self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = ""
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None]:
+        """Work out the probabilities of a prepared image.
+
+        Parameters
+        ----------
+        image
+            ``(M, Z, Y, X)``, prepared.
+        refined
+            Let the refiner act, if the system has one.
+        case_id
+            Seeds the noise channel of systems that have one.
+
+        Returns
+        -------
+        probabilities, corrected
+            The generator's and those after refinement, ``(K, Z, Y, X)``; None in place of the latter if no refiner acts.
+        """
+        exclusive, targets = self.labels.exclusive, len(self.labels.targets)
+        first = generate(self.generator, image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
+        if not refined or self.refiner is None:
+            return first, None
+        said = first if self.discriminator is None else np.concatenate([first, judge(self.discriminator, image, first, self.config)])
+        return first, refine(self.refiner, image, said, self.config, targets=targets, exclusive=exclusive)
 
     def save(self, folder: Path) -> None:
         """Write the model; ``model.json`` comes last, so a folder that has it is complete."""
@@ -231,6 +260,11 @@ class Model:
         return cls(
             generator=_read_weights(make_generator(config, **sizes, exclusive=labels.exclusive), folder, "generator", device),
             refiner=_read_weights(make_refiner(config, **sizes), folder, "refiner", device) if config.has_refiner else None,
+            discriminator=(
+                _read_weights(make_discriminator(config, **sizes), folder, "discriminator", device)
+                if config.refinement.discriminator_map
+                else None
+            ),
             config=config,
             labels=labels,
             pipeline=pipeline,
@@ -239,10 +273,8 @@ class Model:
         )
 
     def _networks(self) -> dict[str, nn.Module]:
-        networks = {"generator": self.generator}
-        if self.refiner is not None:
-            networks["refiner"] = self.refiner
-        return networks
+        networks = {"generator": self.generator, "refiner": self.refiner, "discriminator": self.discriminator}
+        return {name: network for name, network in networks.items() if network is not None}
 
 
 def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:

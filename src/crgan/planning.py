@@ -78,8 +78,9 @@ def _network(config: Config, chosen: NetworkSettings, sizes: dict[Plane, tuple[f
     largest = max(max(size) for size in sizes.values()) / coarseness
     widths = chosen.widths or ((16, 32, 64, 128) if largest <= 80 else (16, 32, 64, 96, 128))
     step = 2 ** (len(widths) - 1)
-    crops = chosen.crops or {
-        plane: (_multiple(size[0] / coarseness, step), _multiple(size[1] / coarseness, step)) for plane, size in sizes.items()
+    crops = {
+        plane: (chosen.crops or {}).get(plane) or (_multiple(rows / coarseness, step), _multiple(columns / coarseness, step))
+        for plane, (rows, columns) in sizes.items()
     }
     pixels = max(prod(crop) for crop in crops.values()) * config.batch.sequences * (config.batch.length or 1)
     groups = chosen.groups or max(2, min(_MAX_GROUPS, round(_PIXELS_A_STEP / pixels)))

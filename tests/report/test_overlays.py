@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from crgan.report.overlays import COLUMNS, Overlay, choose_slice, draw_overlays
+from crgan.report.overlays import COLUMNS, UNREFINED, Overlay, Refinement, choose_slice, draw_overlays
 from crgan.report.palette import FALSE_ALARM, MISSED, target_colour
 
 SHAPE = (6, 20, 24)
@@ -22,17 +22,10 @@ def overlay(**changes: object) -> Overlay:
     truth[0, 2, 8:12, 9:13] = True
     truth[0, 3, 8:14, 9:15] = True
     nothing = np.zeros((1, *SHAPE))
-    standard = Overlay(
-        name="p1",
-        image=image,
-        truth=truth,
-        generator=nothing > 0,
-        false_negatives=nothing,
-        false_positives=nothing,
-        final=nothing > 0,
-        spacing_mm=(3.0, 1.0, 1.0),
-    )
-    return replace(standard, **changes)
+    refinement = Refinement(false_negatives=nothing, false_positives=nothing, final=nothing > 0)
+    standard = Overlay(name="p1", image=image, truth=truth, generator=nothing > 0, spacing_mm=(3.0, 1.0, 1.0), refinement=refinement)
+    of_the_refiner = {name: changes.pop(name) for name in [*changes] if hasattr(refinement, name)}
+    return replace(standard, **{"refinement": replace(refinement, **of_the_refiner), **changes})
 
 
 def panels(png: bytes, rows: int = 1) -> list[np.ndarray]:
@@ -134,13 +127,17 @@ def test_long_names_stay_beside_their_row() -> None:
 def test_legend_grows_with_the_targets() -> None:
     def height(count: int) -> int:
         shown = overlay()
-        many = {
-            name: np.repeat(getattr(shown, name), count, axis=0)
-            for name in ("truth", "generator", "final", "false_negatives", "false_positives")
-        }
+        many = {name: np.repeat(getattr(shown, name), count, axis=0) for name in ("truth", "generator", "final")}
+        many |= {name: np.repeat(getattr(shown.refinement, name), count, axis=0) for name in ("false_negatives", "false_positives")}
         return Image.open(BytesIO(draw_overlays([overlay(**many)], [f"class {i}" for i in range(count)]))).height
 
     assert height(1) == height(4) < height(5) == height(8)
+
+
+def test_without_a_refiner_its_columns_are_left_out() -> None:
+    alone, refined = (Image.open(BytesIO(draw_overlays([shown], ["lesion"]))) for shown in (overlay(refinement=None), overlay()))
+    assert (alone.width - 0.36 * 110) / UNREFINED == pytest.approx((refined.width - 0.36 * 110) / len(COLUMNS), abs=1)
+    assert overlay(refinement=None, generator=overlay().truth).final.any()  # what comes out is what the generator marks
 
 
 def test_same_input_gives_the_same_bytes() -> None:

@@ -18,7 +18,7 @@ from crgan.config import Config, NetworkSettings, Plane
 from crgan.networks.build import make_generator, make_refiner
 from crgan.networks.composition import hard_decision
 from crgan.sweep import volumes
-from crgan.sweep.volumes import candidate_voxels, decide, generate, refine
+from crgan.sweep.volumes import candidate_voxels, decide, generate, judge, refine
 
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 
@@ -117,6 +117,26 @@ def test_noise_is_normal_seeded_by_the_case_and_as_strong_as_in_training(coarsen
     assert not torch.allclose(noise("patient 2"), one)
 
 
+@pytest.mark.parametrize("coarseness", [1, 2])
+def test_the_discriminator_judges_image_and_segmentation_on_the_grid_of_the_image(coarseness: int) -> None:
+    class Sums(nn.Module):
+        """Says the sum of the image and twice the segmentation, which it is shown apart."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, shown: Tensor, segmentation: Tensor, valid: Tensor) -> Tensor:
+            assert shown.shape[2] == 2
+            assert segmentation.shape[2] == 1
+            return shown.sum(dim=2, keepdim=True) + 2 * segmentation
+
+    image, probabilities = np.full((2, 5, 12, 16), 0.25, np.float32), np.full((1, 5, 12, 16), 0.5, np.float16)
+    found = judge(Sums(), image, probabilities, settings(coarseness=coarseness))
+    assert (found.shape, found.dtype) == ((1, 5, 12, 16), np.float16)
+    np.testing.assert_allclose(found, sigmoid(1.5), rtol=0, atol=1e-3)
+
+
 def real_generator(config: Config) -> nn.Module:
     torch.manual_seed(0)
     return make_generator(config, modalities=2, targets=2, exclusive=True).eval()
@@ -129,7 +149,7 @@ def real_refiner(config: Config) -> nn.Module:
 
 def whole_way(image: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     probabilities = generate(real_generator(config), image, config, targets=2, exclusive=True, case_id="a")
-    return probabilities, refine(real_refiner(config), image, probabilities, config, exclusive=True)
+    return probabilities, refine(real_refiner(config), image, probabilities, config, targets=len(probabilities), exclusive=True)
 
 
 @pytest.mark.parametrize("coarseness", [1, 2])
@@ -148,7 +168,7 @@ def test_a_patient_does_not_depend_on_batch_size_or_on_who_came_before(
     generator, refiner = real_generator(config), real_refiner(config)
     for other in (7 + 3 * images(2, 5, 9, 20, seed=1), image):
         probabilities = generate(generator, other, config, targets=2, exclusive=True, case_id="a")
-        corrected = refine(refiner, other, probabilities, config, exclusive=True)
+        corrected = refine(refiner, other, probabilities, config, targets=len(probabilities), exclusive=True)
     np.testing.assert_array_equal(probabilities, together[0])
     np.testing.assert_array_equal(corrected, together[1])
 
@@ -201,7 +221,14 @@ def blob() -> np.ndarray:
 
 def test_corrected_where_looked_at_and_decided_elsewhere() -> None:
     probabilities = blob()
-    found = refine(says_errors(0.75, 0.375), images(1, 12, 40, 40), probabilities, settings(planes=("axial",)), exclusive=False)
+    found = refine(
+        says_errors(0.75, 0.375),
+        images(1, 12, 40, 40),
+        probabilities,
+        settings(planes=("axial",)),
+        targets=len(probabilities),
+        exclusive=False,
+    )
     decided = probabilities >= 0.5
     seen = np.zeros((12, 40, 40), bool)
     seen[0:5, 0:8, 0:8] = True  # windows of 3 slices that share one: 0 to 3 and 2 to 5 hold the block …
@@ -217,7 +244,7 @@ def test_what_no_window_sees_keeps_the_decision_though_it_be_foreground() -> Non
     probabilities[0, :, 2:5, 2:5], probabilities[0, 1, 30, 30] = 0.75, 1
     config = settings(planes=("axial",))
     config = config.model_copy(update={"refinement": config.refinement.model_copy(update={"candidate": 0.9})})
-    found = refine(says_errors(0.25, 0.75), images(1, 3, 40, 40), probabilities, config, exclusive=False)
+    found = refine(says_errors(0.25, 0.75), images(1, 3, 40, 40), probabilities, config, targets=len(probabilities), exclusive=False)
     expected = (probabilities >= 0.5).astype(float)
     expected[0, :, 27:35, 27:35] = 0.25  # what was missed there, or what is left of what was found there
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -226,7 +253,7 @@ def test_what_no_window_sees_keeps_the_decision_though_it_be_foreground() -> Non
 def test_only_planes_that_looked_at_a_voxel_are_averaged() -> None:
     probabilities = np.zeros((1, 20, 20, 20), np.float16)
     probabilities[0, 10, 10, 10] = 0.25
-    found = refine(says_errors(0.5, 0.5), images(1, 20, 20, 20), probabilities, settings(), exclusive=False)
+    found = refine(says_errors(0.5, 0.5), images(1, 20, 20, 20), probabilities, settings(), targets=len(probabilities), exclusive=False)
     seen = np.zeros((20, 20, 20), bool)
     for axis in range(3):  # windows of slices 8 to 11 and 10 to 13, and a tile of 8 voxels
         looked_at = [slice(7, 15)] * 3
@@ -238,7 +265,7 @@ def test_only_planes_that_looked_at_a_voxel_are_averaged() -> None:
 def test_the_refiner_is_shown_image_and_probabilities() -> None:
     image, probabilities = images(2, 4, 8, 8), np.random.default_rng(0).random((3, 4, 8, 8)).astype(np.float16)
     network = Says(lambda x: torch.zeros(*x.shape[:2], 6, *x.shape[3:]))
-    refine(network, image, probabilities, settings(planes=("axial",), length=4, attend=False), exclusive=True)
+    refine(network, image, probabilities, settings(planes=("axial",), length=4, attend=False), targets=len(probabilities), exclusive=True)
     expected = np.concatenate([image, probabilities.astype(np.float32)])
     np.testing.assert_array_equal(network.shown[-1][0].movedim(0, 1).numpy(), expected)
 
@@ -247,21 +274,36 @@ def test_exclusive_targets_are_corrected_from_the_decision_among_them() -> None:
     probabilities = np.zeros((2, 1, 8, 8), np.float16)
     probabilities[0], probabilities[1] = 0.375, 0.5  # the second wins, though neither has more than a half
     network = Says(lambda x: torch.zeros(*x.shape[:2], 4, *x.shape[3:]) + torch.tensor([2.0, 2.0, -3.0, -3.0]).view(4, 1, 1))
-    found = refine(network, images(1, 1, 8, 8), probabilities, settings(planes=("axial",)), exclusive=True)
+    found = refine(network, images(1, 1, 8, 8), probabilities, settings(planes=("axial",)), targets=len(probabilities), exclusive=True)
     np.testing.assert_allclose(found[0], sigmoid(2), atol=1e-3)
     np.testing.assert_allclose(found[1], 1 - sigmoid(-3), atol=1e-3)
 
 
 def test_without_candidates_the_refiner_is_not_asked() -> None:
     network = says_errors(0.9, 0.9)
-    found = refine(network, images(1, 6, 8, 8), np.zeros((1, 6, 8, 8), np.float16), settings(), exclusive=False)
+    found = refine(network, images(1, 6, 8, 8), np.zeros((1, 6, 8, 8), np.float16), settings(), targets=1, exclusive=False)
     assert not found.any()
     assert not network.shown
 
 
+def test_the_discriminators_map_is_seen_and_not_decided_by() -> None:
+    probabilities = np.full((1, 3, 8, 8), 0.9, np.float16)
+    network = says_errors(0.25, 0.75)
+    said = np.concatenate([probabilities, np.full((1, 3, 8, 8), 0.125, np.float16)])
+    found = refine(network, images(1, 3, 8, 8), said, settings(planes=("axial",)), targets=1, exclusive=False)
+    np.testing.assert_allclose(found, 0.25, atol=1e-3)  # 1 - FP, since the generator's decision is 1
+    assert network.shown[-1].shape[2] == 3
+    assert float(network.shown[-1][:, :, 2].mean()) == pytest.approx(0.125)
+
+
 def test_without_attention_whole_slices_are_looked_at() -> None:
     found = refine(
-        says_errors(0.75, 0.375), images(1, 6, 20, 9), np.zeros((1, 6, 20, 9), np.float16), settings(attend=False), exclusive=False
+        says_errors(0.75, 0.375),
+        images(1, 6, 20, 9),
+        np.zeros((1, 6, 20, 9), np.float16),
+        settings(attend=False),
+        targets=1,
+        exclusive=False,
     )
     np.testing.assert_allclose(found, 0.75, atol=1e-3)
 

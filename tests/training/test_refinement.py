@@ -127,7 +127,10 @@ def test_validation_is_that_of_the_whole_volume_at_the_neutral_dial(refinement_p
     parts = refinement_parts()
     parts.stage.step(0, 4)
     refiner = parts.stage.modules["refiner"].eval()
-    corrected = [refine(refiner, stored.image, probabilities, parts.config, exclusive=False) for stored, probabilities in parts.validation]
+    corrected = [
+        refine(refiner, stored.image, probabilities, parts.config, targets=len(probabilities), exclusive=False)
+        for stored, probabilities in parts.validation
+    ]
     judged = parts.stage.judge(least=0.3)
     for p, q in ((0.5, 0.5), (0.3, 0.8), (0.8, 0.3), (0.7, 0.7), (1.0, 0.0)):
         masks = [

@@ -41,7 +41,7 @@ def run(patients: Path, small_config: MakeConfig, tmp_path_factory: pytest.TempP
 
 
 def test_a_run_folder_explains_itself(run: Path, patients: Path) -> None:
-    assert {path.name for path in run.iterdir()} == {"config.yaml", "data.json", "metrics.csv", "checkpoints", "model"}
+    assert {path.name for path in run.iterdir()} == {"config.yaml", "data.json", "metrics.csv", "report.html", "checkpoints", "model"}
     config = read_config(run / "config.yaml")
     assert config.planes == ("axial", "coronal", "sagittal")
     for network in (config.generator, config.refiner):
@@ -66,6 +66,20 @@ def test_the_model_is_made_of_the_best_weights(run: Path) -> None:
         best = load_file(run / "checkpoints" / stage / "best.safetensors")
         kept = load_file(run / "model" / f"{network}.safetensors")
         assert all(torch.equal(value, best[f"module/{network}/{key}"]) for key, value in kept.items())
+
+
+def test_the_refiner_can_see_what_the_discriminator_thinks(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
+    run = train(patients, tmp_path / "run", config=small_config("refinement.discriminator_map=true", steps=10))
+    model = Model.load(run)
+    assert model.refiner is not None
+    assert model.refiner.channels == 2 + 2 + 1  # modalities, regions, the map
+    image = np.random.default_rng(0).normal(size=(2, 8, 24, 24)).astype(np.float32)
+    _, corrected = model.work_out(image)
+    assert model.discriminator is not None
+    torch.nn.init.constant_(model.discriminator.head.bias, 5.0)
+    _, convinced = model.work_out(image)
+    assert corrected is not None
+    assert not np.array_equal(corrected, convinced)
 
 
 def test_the_same_seed_gives_the_same_files_bit_for_bit(run: Path, patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:

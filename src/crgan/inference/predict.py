@@ -27,9 +27,9 @@ _DETACHED = (".mhd", ".nhdr")
 
 
 def predict(
-    run: Path,
-    images: Path,
-    out: Path,
+    run: Path | str,
+    images: Path | str,
+    out: Path | str,
     *,
     fn_threshold: float | None = None,
     fp_threshold: float | None = None,
@@ -82,7 +82,7 @@ def predict(
     CrganError
         If anything is wrong with the model, the images or the output folder; found before any mask is written.
     """
-    progress = progress or Silent()
+    out, progress = Path(out), progress or Silent()
     prepare_machine(threads)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")

@@ -20,8 +20,11 @@ def make_generator(config: Config, *, modalities: int, targets: int, exclusive: 
 
 
 def make_refiner(config: Config, *, modalities: int, targets: int) -> RecurrentUNet:
-    """Make a refiner: images and the generator's probabilities in, a false-negative and a false-positive mask per target out."""
-    return _unet(config, config.refiner, modalities + targets, 2 * targets)
+    """Make a refiner: images and the generator's probabilities in, a false-negative and a false-positive mask per target out.
+
+    The discriminator's map comes in after the probabilities, if the settings say so.
+    """
+    return _unet(config, config.refiner, modalities + targets + config.refinement.discriminator_map, 2 * targets)
 
 
 def expect_rarity(generator: RecurrentUNet, shares: Sequence[float], *, exclusive: bool) -> None:
@@ -49,7 +52,7 @@ def expect_rarity(generator: RecurrentUNet, shares: Sequence[float], *, exclusiv
 def start_from_generator(refiner: RecurrentUNet, generator: RecurrentUNet, *, modalities: int, exclusive: bool) -> None:
     """Give a refiner the weights of a generator of the same widths, so that it begins with what is known already.
 
-    The probabilities it sees beyond the generator's input are weighted by 0 at first. A pixel that the generator would
+    What it sees beyond the generator's input is weighted by 0 at first. A pixel that the generator would
     take in is missed if it was left out, and one that it would leave out is added if it was taken in.
     """
     own, given = refiner.state_dict(), generator.state_dict()

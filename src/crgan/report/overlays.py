@@ -19,7 +19,24 @@ from crgan.report.palette import FALSE_ALARM, MISSED, target_colour
 
 Mask = NDArray[np.bool_]
 COLUMNS = ("image", "truth", "generator", "refiner: missed", "refiner: too much", "final")
-LEGEND_COLUMNS = 6
+UNREFINED = 3  # so many columns show nothing of the refiner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refinement:
+    """What the refiner says of a patient.
+
+    Parameters
+    ----------
+    false_negatives, false_positives
+        ``(K, Z, Y, X)`` in 0–1: where it thinks that the generator misses the target, and where that it marks too much.
+    final
+        Bool ``(K, Z, Y, X)``: the targets after refinement.
+    """
+
+    false_negatives: NDArray[np.floating]
+    false_positives: NDArray[np.floating]
+    final: Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,22 +49,25 @@ class Overlay:
         Stands beside the row.
     image
         ``(Z, Y, X)``, one modality.
-    truth, generator, final
-        Bool ``(K, Z, Y, X)``: the expert's targets, the generator's, and those after refinement.
-    false_negatives, false_positives
-        ``(K, Z, Y, X)`` in 0–1: where the refiner thinks that the generator misses the target, and where that it marks too much.
+    truth, generator
+        Bool ``(K, Z, Y, X)``: the expert's targets, and the generator's.
     spacing_mm
         Along Z, Y and X.
+    refinement
+        What the refiner says; None where there is none.
     """
 
     name: str
     image: NDArray[np.floating]
     truth: Mask
     generator: Mask
-    false_negatives: NDArray[np.floating]
-    false_positives: NDArray[np.floating]
-    final: Mask
     spacing_mm: tuple[float, float, float]
+    refinement: Refinement | None = None
+
+    @property
+    def final(self) -> Mask:
+        """What comes out: the targets after refinement, or the generator's where there is none."""
+        return self.generator if self.refinement is None else self.refinement.final
 
 
 def choose_slice(overlay: Overlay) -> int:
@@ -64,7 +84,7 @@ def choose_slice(overlay: Overlay) -> int:
 
 
 def draw_overlays(overlays: Sequence[Overlay], targets: Sequence[str], *, slices: Sequence[int] | None = None) -> bytes:
-    """Draw one row per overlay and one column per stage.
+    """Draw one row per overlay and one column per stage, those of the refiner only if there is one.
 
     Parameters
     ----------
@@ -82,29 +102,31 @@ def draw_overlays(overlays: Sequence[Overlay], targets: Sequence[str], *, slices
     """
     chosen = [choose_slice(overlay) for overlay in overlays] if slices is None else list(slices)
     windows = [_window(overlay, z) for overlay, z in zip(overlays, chosen, strict=True)]
+    columns = COLUMNS if any(overlay.refinement is not None for overlay in overlays) else COLUMNS[:UNREFINED]
     width = 1.95
     heights = [width * _height_to_width(window, overlay.spacing_mm) for window, overlay in zip(windows, overlays, strict=True)]
     top, left, gap = 0.3, 0.36, 0.05
-    bottom = 0.17 + 0.25 * -(-(len(targets) + 2) // LEGEND_COLUMNS)
+    legend_columns = min(len(targets) + 2, len(columns))
+    bottom = 0.17 + 0.25 * -(-(len(targets) + 2) // legend_columns)
     foot = 0.2  # for the words below a panel
-    size = (left + len(COLUMNS) * (width + gap), top + sum(heights) + foot * len(heights) + bottom)
+    size = (left + len(columns) * (width + gap), top + sum(heights) + foot * len(heights) + bottom)
     canvas = Canvas(figsize=size, dpi=110, facecolor="white")
     FigureCanvasAgg(canvas)
     above = size[1] - top
     for overlay, z, window, height in zip(overlays, chosen, windows, heights, strict=True):
         above -= height
-        for column in range(len(COLUMNS)):
+        for column, heading in enumerate(columns):
             place = ((left + column * (width + gap)) / size[0], above / size[1], width / size[0], height / size[1])
             axes = canvas.add_axes(place)
             _draw_panel(axes, overlay, z, window, column)
             if overlay is overlays[0]:
-                axes.set_title(COLUMNS[column], fontsize=10, pad=4)
+                axes.set_title(heading, fontsize=10, pad=4)
         middle = (above + height / 2) / size[1]
         fitting = 72 * height / (0.62 * max(len(overlay.name), 1))  # a letter is about 0.62 of the font size wide
         title = f"{overlay.name}\nslice {z}"
         canvas.text(0.18 / size[0], middle, title, rotation=90, ha="center", va="center", fontsize=min(9, fitting))
         above -= foot
-    _draw_legend(canvas, targets)
+    _draw_legend(canvas, targets, columns=legend_columns)
     file = BytesIO()
     canvas.savefig(file, format="png")
     return file.getvalue()
@@ -129,8 +151,8 @@ def _draw_panel(axes: Axes, overlay: Overlay, z: int, window: tuple[slice, slice
         _tint(axes, 0.75 * np.asarray((mask & ~truth).any(axis=0), np.float32), FALSE_ALARM, aspect)
         _outline(axes, mask)
         axes.text(0.5, -0.01, _verdict(overlay, mask_of_all), transform=axes.transAxes, ha="center", va="top", fontsize=8)
-    elif column in (3, 4):
-        chances = overlay.false_negatives if column == 3 else overlay.false_positives
+    elif column in (3, 4) and overlay.refinement is not None:
+        chances = overlay.refinement.false_negatives if column == 3 else overlay.refinement.false_positives
         _tint(axes, chances[:, z][:, *window].max(axis=0), MISSED if column == 3 else FALSE_ALARM, aspect)
 
 
@@ -175,11 +197,9 @@ def _height_to_width(window: tuple[slice, slice], spacing_mm: tuple[float, float
     return float((rows * spacing_mm[1]) / (columns * spacing_mm[2]))
 
 
-def _draw_legend(canvas: Canvas, targets: Sequence[str]) -> None:
+def _draw_legend(canvas: Canvas, targets: Sequence[str], *, columns: int) -> None:
     # On grey ground light outlines are visible on white paper too.
     handles = [Line2D([], [], color=target_colour(index), linewidth=3, label=name) for index, name in enumerate(targets)]
     patches = [Patch(color=MISSED, label="missed (false negative)"), Patch(color=FALSE_ALARM, label="marked too much (false positive)")]
-    legend = canvas.legend(
-        handles=[*handles, *patches], loc="lower center", ncols=min(len(targets) + 2, LEGEND_COLUMNS), fontsize=9, frameon=True
-    )
+    legend = canvas.legend(handles=[*handles, *patches], loc="lower center", ncols=columns, fontsize=9, frameon=True)
     legend.get_frame().set(facecolor="#d9d9d9", edgecolor="none")

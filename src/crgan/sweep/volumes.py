@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 
 import numpy as np
@@ -53,15 +53,62 @@ def generate(
     def head(logits: Tensor, _: Tensor) -> Tensor:
         return target_probabilities(logits, exclusive=exclusive)
 
-    sums = _Sums((targets, *image.shape[1:]))
+    return _everywhere(generator, arrays, config, outputs=targets, head=head)
+
+
+def judge(discriminator: nn.Module, image: NDArray[np.generic], probabilities: NDArray[np.float16], config: Config) -> NDArray[np.float16]:
+    """Tell how real the discriminator holds the generator's segmentation, at the generator's resolution.
+
+    Parameters
+    ----------
+    discriminator
+        A discriminator in evaluation mode.
+    image
+        ``(M, Z, Y, X)``, prepared.
+    probabilities
+        ``(K, Z, Y, X)``, what :func:`generate` gave.
+    config
+        The run's settings, none left to be derived.
+
+    Returns
+    -------
+    NDArray
+        ``(1, Z, Y, X)`` float16, the probability of being real, averaged over the planes.
+    """
+
+    def head(logits: Tensor, _: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    judging = _Judging(discriminator, modalities=len(image))
+    return _everywhere(judging, [image, probabilities], config, outputs=1, head=head)
+
+
+def _everywhere(
+    network: nn.Module, arrays: Sequence[NDArray[np.generic]], config: Config, *, outputs: int, head: Callable[[Tensor, Tensor], Tensor]
+) -> NDArray[np.float16]:
+    """Mean over the planes of what a network of the generator's resolution says of whole slices."""
+    sums = _Sums((outputs, *arrays[0].shape[1:]))
+    coarseness = _coarseness(config.generator)
     for plane, length in _planes(config):
         slices = [as_slices(array, plane) for array in arrays]
         tile = _whole_tile(slices[0].shape[-2:], config.generator, plane)
         windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
-        coarseness = _coarseness(config.generator)
-        results = sweep(generator, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
+        results = sweep(network, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
         sums.add(plane, tile, windows, results)
     return (sums.total / sums.planes).astype(np.float16)
+
+
+class _Judging(nn.Module):
+    """A discriminator that takes images and segmentation as one tensor."""
+
+    def __init__(self, discriminator: nn.Module, *, modalities: int) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self._modalities = modalities
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        judged: Tensor = self.discriminator(x[:, :, : self._modalities], x[:, :, self._modalities :], valid)
+        return judged
 
 
 def foreground_probability(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.floating]:
@@ -89,7 +136,7 @@ def decide(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[n
 
 
 def refine(
-    refiner: nn.Module, image: NDArray[np.generic], probabilities: NDArray[np.float16], config: Config, *, exclusive: bool
+    refiner: nn.Module, image: NDArray[np.generic], said: NDArray[np.float16], config: Config, *, targets: int, exclusive: bool
 ) -> NDArray[np.float16]:
     """Correct the generator's decision.
 
@@ -99,12 +146,12 @@ def refine(
         A refiner in evaluation mode.
     image
         ``(M, Z, Y, X)``, prepared.
-    probabilities
-        ``(K, Z, Y, X)``, what :func:`generate` gave.
+    said
+        ``(K, Z, Y, X)``, what :func:`generate` gave; with what :func:`judge` gave after it, if the settings say so.
     config
         The run's settings, none left to be derived.
-    exclusive
-        Whether the targets exclude each other.
+    targets, exclusive
+        How many targets there are, and whether they exclude each other.
 
     Returns
     -------
@@ -112,16 +159,17 @@ def refine(
         ``(K, Z, Y, X)`` float16: the corrected probability P*, averaged over the planes that looked at a voxel; the
         generator's decision, 0 or 1, where none did.
     """
+    probabilities = said[:targets]
     candidates = candidate_voxels(probabilities, config, exclusive=exclusive)
-    targets = len(probabilities)
+    first = len(image)  # of the input's channels that hold probabilities
     coarseness = _coarseness(config.refiner)
 
     def head(errors: Tensor, x: Tensor) -> Tensor:
-        return corrected_logits(hard_decision(x[:, :, -targets:], exclusive=exclusive), errors).sigmoid()
+        return corrected_logits(hard_decision(x[:, :, first : first + targets], exclusive=exclusive), errors).sigmoid()
 
     sums = _Sums(probabilities.shape)
     for plane, length in _planes(config):
-        slices = [as_slices(image, plane), as_slices(probabilities, plane)]
+        slices = [as_slices(image, plane), as_slices(said, plane)]
         if config.refinement.attend and config.refiner.crops is not None:
             rows, columns = config.refiner.crops[plane]
             tile = (rows * coarseness, columns * coarseness)

@@ -16,7 +16,7 @@ from crgan.networks.composition import target_probabilities
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.batch import Batch
 from crgan.sequences.sampler import Sampler
-from crgan.sweep.volumes import decide, generate
+from crgan.sweep.volumes import decide, generate, judge
 from crgan.training.losses import deceive_loss, judge_loss, segmentation_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
@@ -104,6 +104,10 @@ class AdversarialStage:
         generator = self.modules["generator"].eval()
         targets = len(self._labels.targets)
         return generate(generator, case.image, self._config, targets=targets, exclusive=self._labels.exclusive, case_id=case.case_id)
+
+    def judge(self, case: StoredCase, probabilities: NDArray[np.float16]) -> NDArray[np.float16]:
+        """Give what the discriminator thinks of what the generator says: ``(1, Z, Y, X)``."""
+        return judge(self.modules["discriminator"].eval(), case.image, probabilities, self._config)
 
     def _train_discriminator(self, batch: Batch, fake: Tensor, number: int, total: int | None) -> Tensor:
         if self._discriminator is None:

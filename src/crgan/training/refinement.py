@@ -65,7 +65,7 @@ class RefinementStage:
     sampler
         Mini-batches of the training patients, with the generator's probabilities.
     validation
-        Cases that are validated on, each with the generator's probabilities.
+        Cases that are validated on, each with what the generator (and the discriminator) said of it.
     """
 
     name = "refinement"
@@ -98,7 +98,7 @@ class RefinementStage:
             raise ValueError(message)
         self._refiner.train()
         errors = self._refiner(torch.cat([batch.images, batch.probabilities], dim=2), batch.valid, groups=batch.groups)
-        decided = hard_decision(batch.probabilities, exclusive=self._labels.exclusive)
+        decided = hard_decision(batch.probabilities[:, :, : len(self._labels.targets)], exclusive=self._labels.exclusive)
         if self._config.refinement.target == "corrected":
             loss = binary_loss(corrected_logits(decided, errors), batch.targets, batch.valid, settings=settings)
         else:
@@ -126,11 +126,11 @@ class RefinementStage:
 
     def judge(self, *, least: float) -> list[Judged]:
         """Correct what the generator said of each validation case, for settings of the dial with ``p`` from ``least`` on."""
-        refiner, exclusive = self.modules["refiner"].eval(), self._labels.exclusive
+        refiner, exclusive, targets = self.modules["refiner"].eval(), self._labels.exclusive, len(self._labels.targets)
         judged = []
-        for case, probabilities in self._validation:
-            corrected = refine(refiner, case.image, probabilities, self._config, exclusive=exclusive)
-            decided, truth = decide(probabilities, exclusive=exclusive), truth_masks(case, self._labels)
+        for case, said in self._validation:
+            corrected = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
+            decided, truth = decide(said[:targets], exclusive=exclusive), truth_masks(case, self._labels)
             matters = (decided | truth | (corrected >= least)).any(axis=0)
             judged.append(Judged(decided=decided[:, matters], corrected=corrected[:, matters], truth=truth[:, matters]))
         return judged
@@ -142,7 +142,7 @@ def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], label
     Parameters
     ----------
     said
-        Validation cases, which the generator has not learned from, with its probabilities.
+        Validation cases, which the generator has not learned from, with what it said of them.
     labels
         What the targets are.
 
@@ -153,21 +153,22 @@ def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], label
     """
     sure: list[list[NDArray[np.floating]]] = [[] for _ in labels.targets]
     for case, probabilities in said:
-        anywhere = foreground_probability(probabilities, exclusive=labels.exclusive)
+        anywhere = foreground_probability(probabilities[: len(labels.targets)], exclusive=labels.exclusive)
         for found, truth in zip(sure, truth_masks(case, labels), strict=True):
             found.append(anywhere[truth])
     thresholds = [np.quantile(np.concatenate(found).astype(np.float32), _OUTSIDE) for found in sure if sum(map(len, found))]
     return float(np.clip(min(thresholds, default=_CANDIDATE_BOUNDS[0]), *_CANDIDATE_BOUNDS))
 
 
-def with_errors(case: StoredCase, probabilities: NDArray[np.float16], config: Config, labels: LabelScheme) -> TrainingCase:
+def with_errors(case: StoredCase, said: NDArray[np.float16], config: Config, labels: LabelScheme) -> TrainingCase:
     """Add to a training case what the generator says of it, where the refiner should look, and where it would help."""
+    probabilities = said[: len(labels.targets)]
     wrong = (decide(probabilities, exclusive=labels.exclusive) != truth_masks(case, labels)).any(axis=0)
     random = np.random.default_rng(zlib.crc32(case.case_id.encode()))
     candidates = candidate_voxels(probabilities, config, exclusive=labels.exclusive)
     return TrainingCase(
         stored=case,
-        probabilities=probabilities,
+        probabilities=said,
         candidates=_some(np.argwhere(candidates), random) if config.refinement.attend else None,
         errors=_some(np.argwhere(wrong), random),
     )

@@ -30,6 +30,7 @@ from crgan.training.dial import choose_dial
 from crgan.training.folder import DATA, SETTINGS, open_folder, remove_run
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
+from crgan.training.page import write_page
 from crgan.training.patients import Patients
 from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
 from crgan.training.stage import Stage
@@ -42,13 +43,13 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def train(
-    data: Path,
-    out: Path,
+    data: Path | str,
+    out: Path | str,
     *,
     config: Config,
     resume: bool = False,
     overwrite: bool = False,
-    init: Path | None = None,
+    init: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a system on a folder of labelled patients.
@@ -58,7 +59,8 @@ def train(
     data
         The folder, in any layout.
     out
-        The run folder to make: ``config.yaml``, ``data.json``, ``metrics.csv``, ``checkpoints/``, ``model/``.
+        The run folder to make: ``config.yaml``, ``data.json``, ``metrics.csv``, ``checkpoints/``, ``model/``,
+        ``report.html``.
     config
         The settings; what is None in them is derived from the data. A resumed run keeps the settings it began with.
     resume
@@ -82,7 +84,7 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, after the last checkpoint was written.
     """
-    progress = progress or Silent()
+    data, out, progress = Path(data), Path(out), progress or Silent()
     stored_config = open_folder(out, resume=resume, overwrite=overwrite)
     if stored_config is not None:
         config = stored_config.model_copy(update={"device": config.device, "threads": config.threads})
@@ -108,9 +110,12 @@ def train(
             fix="give the same folder, split and --init, or train anew with --overwrite",
         )
     fabric.barrier()
-    model = _Run(fabric, config, patients, start, out, progress).train()
+    journal = Journal(out / "metrics.csv", fabric)
+    model = _Run(fabric, config, patients, start, out, journal, progress).train()
     if fabric.is_global_zero:
         model.save(out / "model")
+        counts = {"training": len(patients.partition.train), "validation": len(patients.partition.validation)}
+        write_page(out / "report.html", model, rows=journal.rows, validation=patients.validation, patients=counts)
     fabric.barrier()
     return out
 
@@ -118,13 +123,22 @@ def train(
 class _Run:
     """The stages of a run, one after the other."""
 
-    def __init__(self, fabric: Fabric, config: Config, patients: Patients, start: Model | None, out: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        patients: Patients,
+        start: Model | None,
+        out: Path,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
         self._fabric = fabric
         self._config = config
         self._patients = patients
         self._start = start
         self._checkpoints = out / "checkpoints"
-        self._journal = Journal(out / "metrics.csv", fabric)
+        self._journal = journal
         self._progress = progress
         self._begun = time.monotonic()
         self._modalities = len(patients.pipeline.modalities)
@@ -139,6 +153,7 @@ class _Run:
         return Model(
             generator=generator,
             refiner=refiner,
+            discriminator=stage.modules["discriminator"] if self._config.refinement.discriminator_map else None,
             config=self._config,
             labels=self._patients.labels,
             pipeline=self._patients.pipeline,
@@ -224,14 +239,20 @@ class _Run:
             return make()
 
     def _what_the_generator_says(self, stage: AdversarialStage, cases: Sequence[StoredCase]) -> dict[str, Path]:
-        """Write the finished generator's probabilities of every case to a file each: for many patients they outgrow memory."""
+        """Write the finished generator's probabilities of every case to a file each: for many patients they outgrow memory.
+
+        The discriminator's map is written after them, if the refiner is to see it.
+        """
         said = {}
         with self._progress.task("generating", len(cases)) as task:
             for case in cases:
                 path = self._checkpoints / "probabilities" / f"{case.case_id}.npy"
                 if not path.exists():
+                    found = stage.generate(case)
+                    if self._config.refinement.discriminator_map:
+                        found = np.concatenate([found, stage.judge(case, found)])
                     with atomic_write(path, suffix=".npy") as temporary:
-                        np.save(temporary, stage.generate(case))
+                        np.save(temporary, found)
                     forget_mapped()
                 said[case.case_id] = path
                 task.advance()

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crgan.config import Config
+from crgan.training.run import train
+
+MakeConfig = Callable[..., Config]
+
+
+def pictures(page: str) -> list[Image.Image]:
+    return [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"data:image/png;base64,([\w+/=]+)", page)]
+
+
+@pytest.fixture(scope="module")
+def page(patients: Path, small_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = train(patients, tmp_path_factory.mktemp("runs") / "run", config=small_config(steps=10))
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_tells_who_was_trained_on_and_what_came_of_it(page: str) -> None:
+    assert "Training of rnn-cgan+refinement" in page
+    assert re.search(r"Patients: \d for training, \d for validation", page)
+    assert re.search(r"The generator alone reached a Dice of 0\.\d{3}", page)
+    assert re.search(r"With the refiner, at the neutral dial, reached a Dice of 0\.\d{3}", page)
+    assert re.search(r"the dial was set to p = 0\.\d and q = 0\.\d", page)
+
+
+def test_it_warns_of_its_own_figures(page: str) -> None:
+    assert "so they flatter" in page
+
+
+def test_it_lists_every_validation_and_draws_curves_and_patients(page: str) -> None:
+    assert page.count("<td>adversarial</td>") == page.count("<td>refinement</td>") == 2
+    curves, patients = pictures(page)
+    assert curves.width > curves.height
+    assert len(np.unique(np.asarray(patients.convert("L")))) > 20
+
+
+def test_systems_without_a_refiner_show_the_generator_alone(patients: Path, small_config: MakeConfig, tmp_path: Path, page: str) -> None:
+    run = train(patients, tmp_path / "run", config=small_config(steps=4, system="unet"))
+    alone = (run / "report.html").read_text(encoding="utf-8")
+    assert "With the refiner" not in alone
+    assert "dial" not in alone.replace("at the neutral dial in the refinement stage", "")
+    assert pictures(alone)[1].width < pictures(page)[1].width
