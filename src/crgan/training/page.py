@@ -53,9 +53,9 @@ def write_page(
                 caption="Validation while training",
                 columns=["stage", *_FIGURES.values()],
                 rows=[[row["stage"], *(row[name] for name in _FIGURES)] for row in rows],
-                note="Means over the validation cases and targets: of the generator alone in the adversarial stage, "
-                "at the neutral dial in the refinement stage. "
-                "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
+                note="Means over the validation cases and targets: in the adversarial stage of the generator alone"
+                + (", in the refinement stage with the dial at (0.5, 0.5). " if model.refiner is not None else ". ")
+                + "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
             )
         ],
         figures=[_curves(rows), *([_pictures(model, pictured)] if pictured else [])],
@@ -88,14 +88,15 @@ def _device(name: str) -> str:
 def _summary(model: Model, rows: Sequence[Mapping[str, str]], patients: Mapping[str, int]) -> str:
     who = ", ".join(f"{count} for {purpose}" for purpose, count in patients.items() if count)
     sentences = [f"Patients: {who}."]
-    for stage, who_segments in (("adversarial", "The generator alone"), ("refinement", "With the refiner, at the neutral dial,")):
+    for stage, who_segments in (("adversarial", "The generator alone"), ("refinement", "With the refiner, and the dial at (0.5, 0.5), it")):
         best = max((row for row in rows if row["stage"] == stage), key=lambda row: float(row["dice"]), default=None)
         if best is not None:
             sentences.append(f"{who_segments} reached a Dice of {float(best['dice']):.3f} and an FNR of {float(best['fnr']):.3f}.")
     if model.refiner is not None:
         sentences.append(f"On the same cases the dial was set to p = {model.dial.p:g} and q = {model.dial.q:g}, for the best Dice.")
+    chosen = "the weights" if model.refiner is None else "the weights and the dial"
     caution = (
-        "These figures chose the weights and the dial, so they flatter: how well the model does on new patients is told by "
+        f"These figures chose {chosen}, so they flatter: how well the model does on new patients is told by "
         "`crgan predict` and `crgan evaluate` on patients that training has not read."
     )
     return "\n\n".join([" ".join(sentences), caution])
