@@ -255,6 +255,8 @@ def test_declared_labels() -> None:
         (["data.classes={1: liver}", "data.regions={whole: [1, 4]}"], "also 4"),
         (["data.classes={0: background}"], "other than that of the background"),
         (["data.classes={}"], "other than that of the background"),
+        (["data.classes={1: liver}", "data.ignore=1"], "neither background (0) nor a class"),
+        (["data.ignore=0"], "neither background (0) nor a class"),
     ],
 )
 def test_labels_that_are_declared_by_halves_are_told(overrides: list[str], said: str) -> None:

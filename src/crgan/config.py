@@ -42,6 +42,7 @@ class DataSettings(Settings):
     validation_cases: int = Field(12, ge=1)  # about as many at most, or validation eats the training time
     classes: dict[int, str] | None = None  # names of label values; None: as the layout declares
     regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
+    ignore: int | None = None  # label value of voxels that nobody annotated
     cache: Path | None = None  # None: the user's cache folder
 
     @model_validator(mode="after")
@@ -52,6 +53,8 @@ class DataSettings(Settings):
         unnamed = sorted({value for values in (self.regions or {}).values() for value in values} - names)
         if unnamed:
             raise ValueError(f"classes to name every label value of regions, also {', '.join(map(str, unnamed))}")
+        if self.ignore is not None and self.ignore in {0, *names}:
+            raise ValueError("a value to ignore that is neither background (0) nor a class")
         return self
 
     def label_scheme(self) -> LabelScheme | None:

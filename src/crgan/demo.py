@@ -240,7 +240,7 @@ def _overlay(case: Case, dataset: Dataset, *, masks: Path) -> Overlay:
         raise fail("The patient has no label.", where=case.case_id)
 
     def targets(path: Path) -> NDArray[np.bool_]:
-        return labels.table()[:, labels.encode(to_canonical(read_labels(path))[0][0])]
+        return labels.masks(labels.encode(to_canonical(read_labels(path))[0][0]))
 
     def maps(kind: str) -> NDArray[np.float32]:
         files = [masks / AFTER / "maps" / f"{case.case_id}_{target}_{kind}.nii.gz" for target in labels.targets]

@@ -8,6 +8,7 @@ import pytest
 
 from crgan.cases.case import Case
 from crgan.cases.inspection import PERCENTILES, inspect_case
+from crgan.cases.labels import LabelScheme
 
 MakeFile = Callable[..., Path]
 
@@ -40,3 +41,14 @@ def test_percentiles_of_large_volumes_are_estimated(nifti: MakeFile) -> None:
     assert summary is not None
     assert summary.channels[0].percentiles == pytest.approx(np.percentile(array, PERCENTILES), abs=1)
     assert summary.channels[0].mean == pytest.approx(array.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [([9, 1], []), ([9], []), ([9] * 120, ["voxels to be ignored alone"]), ([7], ["7 (1 voxels)"])]
+)
+def test_the_value_to_ignore_is_declared_but_marks_nothing(nifti: MakeFile, label: MakeFile, values: list[int], words: list[str]) -> None:
+    case = Case(case_id="a", patient_id="a", images=(nifti("a.nii.gz"),), label=label("a_seg.nii.gz", *values))
+    _, problems = inspect_case(case, ("T1",), LabelScheme(classes={1: "lesion"}, ignore=9))
+    got = [problem.got for problem in problems if problem.got != "background alone"]
+    assert got == words
+    assert any("is empty" in problem.what for problem in problems) == (1 not in values and 7 not in values)

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crgan.cases.labels import LabelScheme
+from crgan.cases.labels import IGNORED, LabelScheme
 
 CLASSES = LabelScheme(classes={1: "anterior", 4: "posterior"})
 TUMOUR = LabelScheme(classes={1: "necrosis", 2: "oedema", 4: "enhancing"}, regions={"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)})
 CELLS = LabelScheme(classes={1: "cell"}, instances=True)
+PARTIAL = LabelScheme(classes={1: "rim", 2: "core"}, regions={"whole": (1, 2), "core": (2,)}, ignore=9)
 
 
 def test_what_there_is_to_segment() -> None:
@@ -50,7 +52,7 @@ def test_regions_become_label_values(wt: int, tc: int, et: int, value: int) -> N
 @given(st.lists(st.sampled_from([0, 1, 2, 4]), min_size=1, max_size=50))
 def test_nested_regions_go_to_masks_and_back(values: list[int]) -> None:
     labels = np.array(values, np.uint8)
-    masks = TUMOUR.table()[:, TUMOUR.encode(labels)]
+    masks = TUMOUR.masks(TUMOUR.encode(labels))
     assert all((outer >= inner).all() for outer, inner in itertools.pairwise(masks))
     assert TUMOUR.decode(masks).tolist() == values
 
@@ -62,6 +64,16 @@ def test_values_above_255_need_16_bits() -> None:
     assert CLASSES.decode(np.zeros((2, 3), bool)).dtype == np.uint8
 
 
-@pytest.mark.parametrize("scheme", [CLASSES, TUMOUR, CELLS])
+@pytest.mark.parametrize("scheme", [CLASSES, TUMOUR, CELLS, PARTIAL])
 def test_json_gives_the_scheme_back(scheme: LabelScheme) -> None:
     assert LabelScheme.from_json(json.loads(json.dumps(scheme.to_json()))) == scheme
+
+
+def test_ignored_voxels_have_a_code_of_their_own_and_belong_to_no_target() -> None:
+    codes = PARTIAL.encode(np.array([0, 1, 2, 9, 255]))
+    assert codes.tolist() == [0, 1, 2, IGNORED, 0]  # the value 255 is not the one that was declared
+    assert PARTIAL.masks(codes).astype(int).tolist() == [[0, 1, 1, 0, 0], [0, 0, 1, 0, 0]]
+    assert [PARTIAL.mask(name, codes).tolist() for name in PARTIAL.targets] == PARTIAL.masks(codes).tolist()
+    assert replace(CELLS, ignore=9).encode(np.array([0, 3, 9], np.uint16)).tolist() == [0, 1, IGNORED]
+    assert (PARTIAL.values, PARTIAL.declared) == ((0, 1, 2), (0, 1, 2, 9))
+    assert CLASSES.declared == CLASSES.values

@@ -103,3 +103,9 @@ def test_json_is_plain_and_complete() -> None:
     assert found["cases"][0]["channels"][0]["percentiles"] == [0.0, 5.0, 80.0]
     assert [problem["where"] for problem in found["problems"]] == ["c0_t1.nii.gz", None]
     assert to_json(a_dataset(None), [], [])["labels"] is None
+
+
+def test_shares_leave_out_what_is_to_be_ignored() -> None:
+    scheme = LabelScheme(classes={1: "lesion"}, ignore=9)
+    *_, targets = overview(a_dataset(scheme), [a_summary("c0", {0: 90, 1: 10, 9: 900})])
+    assert targets.rows == [["lesion", "1", "1 of 1", "10.000%", "10.000%", "10.000%"]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from crgan.cases.labels import LabelScheme
-from crgan.cases.schemes import count_values, declared_scheme, discover_scheme, read_scheme
+from crgan.cases.schemes import count_values, declared_scheme, discover_scheme, ignoring, read_scheme
 from crgan.errors import CrganError
 
 MakeFile = Callable[..., Path]
@@ -112,3 +113,15 @@ def test_voxels_are_counted(array: np.ndarray) -> None:
 def test_negative_and_large_values_are_counted_too() -> None:
     assert count_values(np.array([-5, 3, 3, 10**9])) == {-5: 1, 3: 2, 10**9: 1}
     assert count_values(np.full(3_000_000, 7, np.uint8)) == {7: 3_000_000}  # more than one part
+
+
+def test_the_value_to_ignore_is_no_class(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text('{"classes": {"1": "lesion", "9": "unknown"}, "ignore": 9}')
+    assert read_scheme(path) == LabelScheme(classes={1: "lesion"}, ignore=9)
+    scheme = LabelScheme(classes={1: "lesion", 9: "class 9"}, regions={"all": (1,)})
+    assert ignoring(scheme, 9) == replace(scheme, classes={1: "lesion"}, ignore=9)
+    assert ignoring(scheme, None) is scheme
+    for value, got in [(1, "part of the region all"), (0, "the background")]:
+        with pytest.raises(CrganError, match=f"cannot be ignored[\\s\\S]*{got}"):
+            ignoring(scheme, value)

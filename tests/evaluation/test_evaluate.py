@@ -267,3 +267,16 @@ def test_progress_counts_cases(masks: Path, labels: Path) -> None:
 
     evaluate(masks, labels, out=None, progress=Listener())
     assert told == [("scoring", 3), 1, 1, 1]
+
+
+def test_what_nobody_annotated_is_not_scored(masks: Path, labels: Path) -> None:
+    truth = np.full((8, 8, 6), 9, np.uint8)
+    truth[:, :, 2] = label_map(v2=BODY)[:, :, 2]
+    save(labels / "p2.nii.gz", truth)
+    assert any("9" in problem and "nobody declared" in problem for problem in problems(masks, labels))
+    (labels / "labels.json").write_text(json.dumps({"classes": {"1": "core", "2": "oedema", "4": "enhancing"}, "ignore": 9}))
+    save(masks / "p2.nii.gz", np.where(np.arange(6) == 2, label_map(v2=(slice(4, 8), *BODY[1:])), 1).astype(np.uint8))
+    scores = evaluate(masks, labels, out=None)  # the regions beside the masks, the value to ignore beside the labels
+    whole = scores.cases["p2"]["WT"]
+    assert (whole["dice"], whole["fnr"], whole["false_positive_mm3"], whole["hausdorff_mm"]) == (0.5, 0.5, 8 * 6, 2)
+    assert scores.cases["p2"]["TC"]["fpr"] == 0

@@ -59,3 +59,14 @@ def test_false_positive_rate_in_the_foreground() -> None:
     metrics = measure(marked, SOMETHING, spacing_mm=(1, 1, 1), foreground=foreground)
     assert metrics["fpr_foreground"] == pytest.approx(1 / (64 - 8))
     assert metrics["fpr"] == pytest.approx(2 / (512 - 8))
+
+
+def test_what_is_not_known_enters_no_figure() -> None:
+    known = np.zeros(SOMETHING.shape, bool)
+    known[:, :5, :5] = True
+    clutter = SOMETHING | ~known  # everything that nobody annotated was marked
+    expected = measure(SOMETHING[:, :5, :5], SOMETHING[:, :5, :5], spacing_mm=(2, 3, 0.5))
+    assert measure(clutter, SOMETHING, spacing_mm=(2, 3, 0.5), within=known) == expected
+    body = np.ones(SOMETHING.shape, bool)
+    assert measure(clutter, SOMETHING, spacing_mm=(2, 3, 0.5), within=known, foreground=body)["fpr_foreground"] == 0
+    assert measure(clutter, SOMETHING, spacing_mm=(2, 3, 0.5), foreground=body)["fpr_foreground"] > 0.5

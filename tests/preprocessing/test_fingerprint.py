@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crgan.cases.labels import IGNORED
 from crgan.cases.volume import Geometry
 from crgan.errors import CrganError
 from crgan.preprocessing.fingerprint import CodeSummary, Fingerprint, Range, take_fingerprint
@@ -26,6 +27,7 @@ def stored(name: str, shape: tuple[int, int, int], codes: np.ndarray | None, spa
         source=Geometry(shape=shape, affine=np.eye(4)),
         codes=None if codes is None else take_facts(codes, 4, seed=0)[0],
         modalities=("T1", "T2"),
+        ignored=0 if codes is None else int((codes == IGNORED).sum()),
     )
 
 
@@ -60,6 +62,16 @@ def test_by_hand() -> None:
         foreground_share=65 / 6000,
         foreground_extent=(6.5, 5.5, 5.5),  # of 9×9×9 and 4×2×2
     )
+
+
+def test_shares_are_those_of_the_known_voxels() -> None:
+    codes = np.full((10, 10, 10), IGNORED, np.uint8)
+    codes[4, :5] = 0
+    codes[4, 0, :5] = 1
+    found = take_fingerprint([stored("a1", (10, 10, 10), codes), stored("b1", (2, 2, 2), np.full((2, 2, 2), IGNORED, np.uint8))])
+    assert (found.codes[0].share, found.foreground_share) == (0.1, 0.1)
+    assert found.foreground_extent == (1, 1, 5)
+    assert take_fingerprint([stored("b1", (2, 2, 2), np.full((2, 2, 2), IGNORED, np.uint8))]).foreground_share == 0
 
 
 def test_without_labels() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,15 @@ def test_no_case_is_told(make_dataset: MakeDataset) -> None:
     dataset = make_dataset(1)
     with pytest.raises(CrganError, match="at least one training case"):
         Pipeline.fit([], dataset)
+
+
+def test_ct_is_not_fitted_to_what_nobody_annotated(make_dataset: MakeDataset, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1, modalities=("CT",))
+    case, labels = dataset.cases[0], np.full((12, 16, 20), 9, np.uint8)  # mostly the background of -1
+    labels[5:7, 7:9, 8:12] = 4
+    assert case.label is not None
+    assert dataset.labels is not None
+    write_nifti(case.label, labels, (1, 1, 1))
+    (statistics,) = Pipeline.fit(dataset.cases, replace(dataset, labels=replace(dataset.labels, ignore=9))).intensities
+    assert statistics is not None
+    assert statistics.mean == pytest.approx(100, abs=20)

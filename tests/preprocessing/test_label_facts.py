@@ -66,3 +66,11 @@ def test_an_empty_label_map(count: int) -> None:
     facts, coordinates = take_facts(np.zeros((2, 3, 4), np.uint8), count, seed=0)
     assert [fact.voxels for fact in facts] == [0] * (count - 1)
     assert coordinates.shape == (0, 3)
+
+
+def test_ignored_voxels_are_left_out() -> None:
+    codes = example()
+    codes[1:3] = 255
+    (facts, coordinates), (expected, places) = take_facts(codes, 4, seed=0), take_facts(example(), 4, seed=0)
+    assert facts == expected
+    assert coordinates.tolist() == places.tolist()

@@ -360,3 +360,20 @@ def test_a_stored_case_is_cheap_to_send_to_another_process(make_dataset: MakeDat
     sent = pickle.dumps(case)
     assert len(sent) < 3000
     np.testing.assert_array_equal(pickle.loads(sent).image, image)  # noqa: S301 - made above
+
+
+def test_ignored_voxels_are_kept_apart(make_dataset: MakeDataset, cache: Path, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1)
+    labels = np.full((12, 16, 20), 9, np.uint8)
+    labels[5, 4:12, 5:15] = 0
+    labels[5, 6:8, 7:10] = 4
+    assert dataset.cases[0].label is not None
+    write_nifti(dataset.cases[0].label, labels, (1, 1, 1))
+    assert dataset.labels is not None
+    (case,) = run(replace(dataset, labels=replace(dataset.labels, ignore=9)), cache)
+    assert case.known is not None
+    assert case.known.sum() == 80  # of the slice; the foreground's margin belongs to what is ignored
+    assert case.ignored == case.known.size - 80
+    assert (case.voxels(1), case.voxels(2), len(case.coordinates(2))) == (0, 6, 6)
+    (unlabelled,) = run(replace(dataset, cases=(replace(dataset.cases[0], label=None),)), cache)
+    assert (unlabelled.known, unlabelled.ignored) == (None, 0)

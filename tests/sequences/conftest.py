@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crgan.cases.labels import IGNORED
 from crgan.cases.volume import Geometry
 from crgan.preprocessing.label_facts import take_facts
 from crgan.preprocessing.prepared import PreparedGeometry
@@ -18,7 +19,7 @@ MakeStored = Callable[..., StoredCase]
 
 @pytest.fixture
 def make_stored(tmp_path: Path) -> MakeStored:
-    """Write a case of an image ``(M, Z, Y, X)`` and label codes ``(Z, Y, X)``, below 3."""
+    """Write a case of an image ``(M, Z, Y, X)`` and label codes ``(Z, Y, X)``, below 3 or to be ignored."""
 
     def make(image: np.ndarray, codes: np.ndarray | None = None, *, case: str = "c0", patient: str | None = None) -> StoredCase:
         folder = tmp_path / case
@@ -41,6 +42,7 @@ def make_stored(tmp_path: Path) -> MakeStored:
             source=Geometry(shape=shape, affine=np.eye(4)),
             codes=facts,
             modalities=tuple(f"m{number}" for number in range(len(image))),
+            ignored=0 if codes is None else int((codes == IGNORED).sum()),
         )
 
     return make

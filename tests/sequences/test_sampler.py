@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from crgan.cases.labels import IGNORED
 from crgan.config import AugmentationSettings, Plane
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.batch import Batch
@@ -66,7 +67,7 @@ def sampler(
 
 
 def tensors(batch: Batch) -> list[Tensor]:
-    return [batch.images, batch.targets, batch.valid, *([] if batch.probabilities is None else [batch.probabilities])]
+    return [batch.images, batch.targets, batch.valid, batch.known, *([] if batch.probabilities is None else [batch.probabilities])]
 
 
 @pytest.fixture
@@ -403,3 +404,38 @@ def test_a_coarse_pixel_is_valid_where_most_of_it_is(make_stored: MakeStored) ->
 def test_unlabelled_cases_are_a_fault(make_stored: MakeStored) -> None:
     with pytest.raises(ValueError, match="c0 has no label"):
         sampler([make_stored(places(6, 12, 12))]).batch(0, CPU)
+
+
+def test_ignored_voxels_are_seen_but_not_learned_from(make_stored: MakeStored) -> None:
+    codes = spots(4, 8, 8, first=(1, 2, 2))
+    codes[:, 4:] = IGNORED
+    batch = sampler([make_stored(places(4, 8, 8), codes)]).batch(0, CPU)
+    assert batch.valid.all()
+    assert batch.known[:, :, :, :4].all()
+    assert not batch.known[:, :, :, 4:].any()
+    assert not batch.targets[:, :, :, 4:].any()
+    assert batch.targets.sum() == 2  # the spot, once in each of the two sequences
+
+
+def test_a_coarse_pixel_is_what_is_known_of_it_if_that_is_most(make_stored: MakeStored) -> None:
+    codes = np.zeros((4, 8, 8), np.uint8)
+    codes[:, 0, :2], codes[:, 1, 0], codes[:, 1, 1] = 1, 2, IGNORED  # the first pixel: three of four known
+    codes[:, 2, :2], codes[:, 3, :2] = 1, IGNORED  # the second: half of it
+    batch = sampler([make_stored(places(4, 8, 8), codes)], crop=(4, 4), coarseness=2).batch(0, CPU)
+    torch.testing.assert_close(batch.targets[0, 0, :, 0, 0], torch.tensor([2 / 3, 1 / 3]))
+    assert batch.known[0, 0, 0].tolist() == [[1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]
+    assert batch.valid.all()
+
+
+def test_sequences_are_drawn_where_slices_were_annotated(make_stored: MakeStored) -> None:
+    codes = np.full((60, 8, 8), IGNORED, np.uint8)
+    codes[40] = 0
+    drawn = sampler([make_stored(places(60, 8, 8), codes)], sequences=1, length=1)
+    seen = [drawn.batch(step, CPU).images[0, 0, 0, 0, 0].item() for step in range(20)]
+    assert set(seen) <= {39, 40, 41}  # as near as the jitter of a quarter of a sequence lets it
+
+
+def test_a_case_without_any_known_voxel_teaches_nothing(make_stored: MakeStored) -> None:
+    batch = sampler([make_stored(places(4, 8, 8), np.full((4, 8, 8), IGNORED, np.uint8))]).batch(0, CPU)
+    assert not batch.known.any()
+    assert not batch.targets.any()

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from crgan.sequences.sampler import Sampler
+
 FROM_THE_START = "adversarial.begin=0"
 
 
@@ -121,3 +123,25 @@ def test_what_is_generated_lies_on_the_cases_grid(adversarial_stage) -> None:
     assert said.dtype == np.float16
     assert (said >= 0).all()
     assert (said <= 1).all()
+
+
+def test_what_nobody_annotated_teaches_nothing(adversarial_stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    draw = Sampler.batch
+    stages = []
+    for wrong in (0.0, 1.0):
+
+        def batch(self, step, device, wrong=wrong):
+            drawn = draw(self, step, device)
+            known = drawn.known.clone()
+            known[..., ::2] = 0
+            return replace(drawn, known=known, targets=torch.where(drawn.valid > known, wrong, drawn.targets))
+
+        monkeypatch.setattr(Sampler, "batch", batch)
+        stage = adversarial_stage(FROM_THE_START)
+        figures = [stage.step(number, 3) for number in range(3)]
+        stages.append((figures, weights(stage), weights(stage, "discriminator")))
+    assert stages[0][0] == stages[1][0]
+    assert same(stages[0][1], stages[1][1])
+    assert same(stages[0][2], stages[1][2])

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from crgan.cases.labels import LabelScheme
+from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.config import Config
 from crgan.errors import CrganError
 from crgan.model import Model
@@ -16,6 +16,7 @@ from crgan.progress import Silent
 from crgan.training.patients import Patients
 
 MakeConfig = Callable[..., Config]
+EXCLUSIVE = {"classes": {1: "rim", 2: "core"}}
 
 
 class Notes(Silent):
@@ -135,3 +136,19 @@ def test_sizes_must_have_been_derived(patients: Path, small_config: MakeConfig) 
     config = small_config()
     with pytest.raises(ValueError, match="derived"):
         Patients(patients, config, None, Silent()).sampler(config, config.generator, (), (0, 0))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_voxels_to_ignore_enter_no_statistics(write_patients, small_config: MakeConfig, tmp_path: Path, declared: bool) -> None:
+    data = write_patients(tmp_path / "data", spacing_mm=(1.0, 1.0, 1.0), scheme={**EXCLUSIVE, "ignore": 9} if declared else None)
+    for path in data.glob("*/*_seg.nii.gz"):
+        image = nib.load(path)
+        labels = np.asarray(image.dataobj).copy()
+        labels[..., 5:] = 9
+        nib.save(nib.Nifti1Image(labels, image.affine), path)
+    found = Patients(data, small_config(*([] if declared else ["data.ignore=9"])), None, Silent())
+    assert (found.labels.ignore, tuple(found.labels.classes)) == (9, (1, 2))
+    lower = [np.asarray(case.label)[:5] for case in found.train]
+    assert all((np.asarray(case.label)[5:] == IGNORED).all() for case in found.train)
+    expected = [np.concatenate(lower, axis=None).tolist().count(code) / sum(label.size for label in lower) for code in (1, 2)]
+    assert found.target_shares() == pytest.approx(expected)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from crgan.cases.labels import LabelScheme
+from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide, refine
 from crgan.training import refinement
@@ -20,7 +21,7 @@ REGIONS = LabelScheme(classes={1: "rim", 2: "core"}, regions={"whole": (1, 2), "
 
 
 def case(codes: list[int]) -> SimpleNamespace:
-    return SimpleNamespace(case_id="p1", label=np.array(codes, np.uint8).reshape(1, 1, -1))
+    return SimpleNamespace(case_id="p1", label=np.array(codes, np.uint8).reshape(1, 1, -1), known=None)
 
 
 def said(*rows: list[float]) -> np.ndarray:
@@ -157,3 +158,21 @@ def test_training_places_lie_in_the_case(refinement_parts) -> None:
         wrong = (decide(told.probabilities, exclusive=False) != truth_masks(told.stored, parts.labels)).any(0)
         assert wrong[tuple(told.errors.T)].all()
         assert len(told.errors) == wrong.sum()
+
+
+def test_places_that_nobody_annotated_are_not_looked_for(refinement_parts, tmp_path: Path) -> None:
+    parts = refinement_parts()
+    stored, probabilities = parts.validation[0]
+    folder = shutil.copytree(stored.folder, tmp_path / "partial")
+    label = np.load(folder / "label.npy")
+    label[5:] = IGNORED
+    np.save(folder / "label.npy", label)
+    partial = replace(stored, folder=folder, ignored=int((label == IGNORED).sum()))
+    told = with_errors(partial, probabilities, parts.config, parts.labels)
+    for places in (told.candidates, told.errors):
+        assert len(places)
+        assert places[:, 0].max() < 5
+    parts.stage._validation = [(partial, probabilities)]
+    (judged,) = parts.stage.judge(least=0.0)  # every voxel that counts
+    assert judged.truth.shape == (2, label[:5].size)
+    assert fit_candidates([(partial, probabilities)], parts.labels) > 0

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from crgan.cases.labels import LabelScheme
+from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.evaluation.overlap import compare
 from crgan.training.validation import compare_targets, mean_scores, truth_masks
 
@@ -14,7 +14,7 @@ CODES = np.array([0, 1, 1, 2], np.uint8).reshape(1, 1, 4)
 
 
 def case(label: np.ndarray | None) -> SimpleNamespace:
-    return SimpleNamespace(case_id="p1", label=label)
+    return SimpleNamespace(case_id="p1", label=label, known=None if label is None else label != IGNORED)
 
 
 def masks(*rows: str) -> np.ndarray:
@@ -54,3 +54,9 @@ def test_a_target_counts_where_it_is_defined() -> None:
     assert mean_scores([absent, absent]) == {"dice": 1, "fnr": 0}
     assert mean_scores([[overlap("0000", "0000")]]) == {"dice": 0, "fnr": 0}
     assert mean_scores([]) == {"dice": 0, "fnr": 0}
+
+
+def test_ignored_voxels_are_not_compared() -> None:
+    whole, core = compare_targets(masks("0111", "0011"), case(np.where(CODES == 1, IGNORED, CODES)), NESTED)
+    assert (whole.true_positives, whole.false_positives, whole.true_negatives) == (1, 0, 1)
+    assert (core.true_positives, core.false_positives, core.true_negatives) == (1, 0, 1)

@@ -218,7 +218,7 @@ def _inspect_label(
         return list(error.problems), None
     problems = label_grid_problems(case, geometries[0], volume.geometry) if geometries else []
     counts = count_values(volume.array)
-    allowed = None if labels is None else set(labels.values)
+    allowed = None if labels is None else set(labels.declared)
     strange = (
         [value for value in counts if value < 0]
         if labels is not None and labels.instances
@@ -237,14 +237,17 @@ def _inspect_label(
                 fix="declare them (labels.json, dataset.json or the setting labels), or correct the file",
             )
         )
-    if not any(count for value, count in counts.items() if value != 0):
+    ignored = None if labels is None else labels.ignore
+    if not {*counts} - {0, ignored}:
+        everything = {*counts} == {ignored}
+        healthy = "right for a healthy patient; else check the file"
         problems.append(
             Problem(
                 what=f"The label of case {case.case_id} is empty.",
                 where=path,
                 expected="some voxels above 0",
-                got="background alone",
-                fix="right for a healthy patient; else check the file",
+                got="voxels to be ignored alone" if everything else "background alone",
+                fix="leave the case out; nothing can be learned from it" if everything else healthy,
                 severity="warning",
             )
         )

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+IGNORED = 255
+"""Code of voxels whose label is not known: they enter neither statistics, losses nor metrics."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelScheme:
@@ -25,11 +28,14 @@ class LabelScheme:
         Label values by region name, outermost first; empty for exclusive classes.
     instances
         The label files hold instance ids: every value above 0 counts as the single class.
+    ignore
+        Label value of voxels that nobody annotated, or None.
     """
 
     classes: Mapping[int, str]
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     instances: bool = False
+    ignore: int | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -43,25 +49,39 @@ class LabelScheme:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Label values that may stand in a file, 0 first."""
+        """Label value by code, 0 first."""
         return (0, *self.classes)
 
+    @property
+    def declared(self) -> tuple[int, ...]:
+        """Label values that may stand in a file: :attr:`values`, and the one to ignore."""
+        return self.values if self.ignore is None else (*self.values, self.ignore)
+
     def encode(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Turn label values into positions in :attr:`values` (0 is background), uint8, same shape.
+        """Turn label values into positions in :attr:`values` (0 is background, 255 ignored), uint8, same shape.
 
         Undeclared values become background; checking for them is the integrity check's task.
         """
-        if self.instances:
-            foreground: NDArray[np.uint8] = (labels > 0).astype(np.uint8)
-            return foreground
         codes = np.zeros(labels.shape, np.uint8)
-        for code, value in enumerate(self.values):
-            if code:
+        if self.instances:
+            codes[labels > 0] = 1
+        else:
+            for code, value in enumerate(self.values[1:], start=1):
                 codes[labels == value] = code
+        if self.ignore is not None:
+            codes[labels == self.ignore] = IGNORED
         return codes
 
+    def masks(self, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Turn codes into target masks, bool ``(K, ...)``; ignored voxels belong to none."""
+        return np.take(self._table_and_nothing(), codes, axis=1, mode="clip")
+
+    def mask(self, target: str, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Turn codes into the mask of one target, bool, same shape."""
+        return np.take(self._table_and_nothing()[self.targets.index(target)], codes, mode="clip")
+
     def table(self) -> NDArray[np.bool_]:
-        """Which target holds which code: bool ``(K, len(values))``, so that ``table()[:, codes]`` are the target masks."""
+        """Which target holds which code: bool ``(K, len(values))``."""
         table = np.zeros((len(self.targets), len(self.values)), bool)
         for k, name in enumerate(self.targets):
             members = self.regions[name] if self.regions else (self.values[k + 1],)
@@ -85,12 +105,17 @@ class LabelScheme:
             labels[masks[k]] = self.values[members[int(np.argmin(depth))]]
         return labels
 
+    def _table_and_nothing(self) -> NDArray[np.bool_]:
+        """:meth:`table` with a last column for whatever code is larger: ignored."""
+        return np.pad(self.table(), ((0, 0), (0, 1)))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file; label values become text keys."""
         return {
             "classes": {str(value): name for value, name in self.classes.items()},
             "regions": {name: list(values) for name, values in self.regions.items()},
             "instances": self.instances,
+            "ignore": self.ignore,
         }
 
     @classmethod
@@ -100,4 +125,5 @@ class LabelScheme:
             classes={int(value): str(name) for value, name in data["classes"].items()},
             regions={name: tuple(values) for name, values in data.get("regions", {}).items()},
             instances=bool(data.get("instances", False)),
+            ignore=None if data.get("ignore") is None else int(data["ignore"]),
         )

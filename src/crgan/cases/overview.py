@@ -100,9 +100,10 @@ def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
         values = {value for value, member in zip(scheme.values, members, strict=True) if member}
         shares = []
         for voxels in labelled:
-            inside = sum(count for value, count in voxels.items() if (value > 0 if scheme.instances else value in values))
+            known = {value: count for value, count in voxels.items() if value != scheme.ignore}
+            inside = sum(count for value, count in known.items() if (value > 0 if scheme.instances else value in values))
             if inside:
-                shares.append(inside / sum(voxels.values()))
+                shares.append(inside / sum(known.values()))
         found = [f"{min(shares):.3%}", f"{median(shares):.3%}", f"{max(shares):.3%}"] if shares else ["–", "–", "–"]
         names = "any" if scheme.instances else ", ".join(map(str, sorted(values)))
         rows.append([target, names, f"{len(shares)} of {len(labelled)}", *found])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +44,25 @@ def declared_scheme(folder: Path) -> LabelScheme | None:
 
 
 def read_scheme(path: Path) -> LabelScheme:
-    """Read a file that declares label values: ``classes`` (or ``labels``), ``regions``, ``instances``.
+    """Read a file that declares label values: ``classes`` (or ``labels``), ``regions``, ``instances``, ``ignore``.
 
     Parameters
     ----------
     path
-        JSON or YAML: ``{"classes": {"1": "oedema"}, "regions": {"WT": [1]}, "instances": false}``, the last two
-        optional; background (0) may be named and is left out.
+        JSON or YAML: ``{"classes": {"1": "oedema"}, "regions": {"WT": [1]}, "instances": false, "ignore": 255}``, all
+        but the first optional; background (0) and the value to ignore may be named and are left out.
 
     Raises
     ------
     CrganError
-        If the file cannot be read, or a region holds values without a name.
+        If the file cannot be read, or a region holds values without a name or the one to ignore.
     """
     data = read_json(path) if path.suffix == ".json" else read_yaml(path)
     try:
         classes = {int(value): str(name) for value, name in data.get("classes", data.get("labels", {})).items()}
         regions = {str(name): tuple(int(value) for value in values) for name, values in (data.get("regions") or {}).items()}
-        scheme = LabelScheme(classes=_foreground(classes), regions=regions, instances=bool(data.get("instances", False)))
+        ignore = None if data.get("ignore") is None else int(data["ignore"])
+        scheme = ignoring(LabelScheme(classes=_foreground(classes), regions=regions, instances=bool(data.get("instances", False))), ignore)
     except (AttributeError, TypeError, ValueError) as error:
         raise fail(
             "The file does not declare labels.", where=path, expected=_EXAMPLE, got=str(error), fix="write it like the example"
@@ -70,6 +72,27 @@ def read_scheme(path: Path) -> LabelScheme:
         got = f"regions with the unnamed values {unnamed}" if unnamed else "no classes"
         raise fail("The file does not name all label values.", where=path, expected=_EXAMPLE, got=got, fix="name them under classes")
     return scheme
+
+
+def ignoring(scheme: LabelScheme, value: int | None) -> LabelScheme:
+    """Give the scheme with ``value`` as the one to ignore, no longer a class; None changes nothing.
+
+    Raises
+    ------
+    CrganError
+        If the value is that of the background, or part of a region.
+    """
+    if value is None:
+        return scheme
+    holders = [name for name, values in scheme.regions.items() if value in values]
+    if value == 0 or holders:
+        raise fail(
+            "This label value cannot be ignored.",
+            where=f"ignore: {value}",
+            got=f"part of the region {', '.join(holders)}" if holders else "the value of the background",
+            fix="give the value that stands for voxels without annotation, such as 255",
+        )
+    return replace(scheme, classes={known: name for known, name in scheme.classes.items() if known != value}, ignore=value)
 
 
 def named_scheme(names: Mapping[int, str]) -> LabelScheme:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.files import read_labels
-from crgan.cases.labels import LabelScheme
+from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.cases.layouts import open_labels
-from crgan.cases.schemes import declared_scheme
+from crgan.cases.schemes import declared_scheme, ignoring
 from crgan.errors import CrganError, Problem, fail
 from crgan.evaluation.metrics import Empty, Metrics, measure
 from crgan.evaluation.page import write_page
@@ -113,11 +113,11 @@ def score_case(
     empty
         What an empty truth gives; see :func:`crgan.evaluation.metrics.measure`.
     """
-    table = scheme.table()
     predicted, true = scheme.encode(prediction), scheme.encode(truth)
+    known = true != IGNORED if scheme.ignore is not None else None
     return {
-        target: measure(members[predicted], members[true], spacing_mm=spacing_mm, empty=empty)
-        for target, members in zip(scheme.targets, table, strict=True)
+        target: measure(scheme.mask(target, predicted), scheme.mask(target, true), spacing_mm=spacing_mm, empty=empty, within=known)
+        for target in scheme.targets
     }
 
 
@@ -133,7 +133,7 @@ def _refuse_old_scores(out: Path, *, overwrite: bool) -> None:
 
 
 def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
-    """Take the label scheme beside the masks, else the one that the labels come with."""
+    """Take the label scheme beside the masks, else the one that the labels come with; which value to ignore, the labels say."""
     scheme = declared_scheme(masks) or label_scheme
     if scheme is None:
         raise fail(
@@ -142,7 +142,7 @@ def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
             expected="labels.json beside the masks, as crgan predict writes it",
             fix='write it, for example {"classes": {"1": "lesion"}}',
         )
-    return scheme
+    return scheme if label_scheme is None else ignoring(scheme, label_scheme.ignore)
 
 
 def _score_all(
@@ -190,13 +190,13 @@ def _undeclared(path: Path, array: NDArray[np.generic], scheme: LabelScheme) -> 
     """Tell of label values that the scheme does not know; instance ids may be anything."""
     if scheme.instances:
         return None
-    strange = [value for value in np.unique(array).tolist() if value not in scheme.values]
+    strange = [value for value in np.unique(array).tolist() if value not in scheme.declared]
     if not strange:
         return None
     return Problem(
         what="The file holds label values that nobody declared.",
         where=path,
-        expected=some(scheme.values),
+        expected=some(scheme.declared),
         got=some(strange),
         fix="declare them in labels.json beside the masks, or correct the file",
     )

@@ -25,6 +25,7 @@ def measure(
     spacing_mm: Sequence[float],
     empty: Empty = "null",
     foreground: Mask | None = None,
+    within: Mask | None = None,
 ) -> Metrics:
     """Compare the mask of one target with the truth.
 
@@ -40,16 +41,21 @@ def measure(
         one empty gives 0 and 373.13 mm, as in the BraTS challenge.
     foreground
         Where the body is; adds ``fpr_foreground``, the false positive rate there.
+    within
+        Where the truth is known; all else is left out of every figure. None: everywhere.
 
     Returns
     -------
     dict
         Value by metric: :data:`OVERLAP`, :data:`DISTANCES`, ``truth_mm3`` and ``false_positive_mm3``. None where undefined.
     """
-    overlap = compare(prediction, truth)
+    if within is not None:
+        prediction, truth = prediction & within, truth & within
+    overlap = compare(prediction, truth, within=within)
     metrics: Metrics = {name: getattr(overlap, name) for name in OVERLAP}
     if foreground is not None:
-        metrics["fpr_foreground"] = compare(prediction, truth, within=foreground).fpr
+        inside = foreground if within is None else foreground & within
+        metrics["fpr_foreground"] = compare(prediction, truth, within=inside).fpr
     distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
     metrics |= {name: None if distances is None else getattr(distances, name) for name in DISTANCES}
     true = overlap.true_positives + overlap.false_negatives

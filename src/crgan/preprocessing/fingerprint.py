@@ -48,7 +48,7 @@ class CodeSummary:
     voxels
         Its voxels in all cases.
     share
-        Of all voxels of the labelled cases.
+        Of all voxels of the labelled cases whose label is known.
     extent
         Voxels ``(z, y, x)`` of the box around it, the median of the cases that have it; None if none has.
     smallest_component, median_component
@@ -81,7 +81,7 @@ class Fingerprint:
     codes
         Every code of the label scheme from 1 on; empty without labels.
     foreground_share
-        Share of voxels that have any code; 0 without labels.
+        Share of voxels that have any code, of those whose label is known; 0 without labels.
     foreground_extent
         Voxels ``(z, y, x)`` of the box around all codes together, the median of the cases that have any; None if none has.
     """
@@ -135,7 +135,7 @@ def take_fingerprint(stored: Sequence[StoredCase]) -> Fingerprint:
     if not stored:
         raise fail("A fingerprint needs at least one case.", got="no cases")
     labels = [(case, case.codes) for case in stored if case.codes is not None]
-    voxels = sum(int(np.prod(case.shape)) for case, _ in labels)
+    voxels = sum(int(np.prod(case.shape)) - case.ignored for case, _ in labels)
     summaries = tuple(_summarise(facts, voxels) for facts in zip(*(codes for _, codes in labels), strict=True))
     extents = [extent for _, codes in labels if (extent := _extent(codes)) is not None]
     return Fingerprint(
@@ -161,7 +161,7 @@ def _summarise(facts: Sequence[CodeFacts], voxels: int) -> CodeSummary:
         code=facts[0].code,
         cases=len(extents),
         voxels=own,
-        share=own / voxels,
+        share=own / voxels if voxels else 0.0,
         extent=_triple(np.median(extents, axis=0)) if extents else None,
         smallest_component=min(smallest, default=None),
         median_component=float(np.median(medians)) if medians else None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crgan.cases.canonical import canonical_spacing
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import read_geometry
+from crgan.cases.labels import IGNORED
 from crgan.cases.reading import read_case
 from crgan.errors import fail
 from crgan.preprocessing.prepared import Spacing, three_lengths
@@ -103,6 +104,6 @@ def fit_ct(cases: Sequence[Case], dataset: Dataset, kinds: Sequence[Kind]) -> tu
 
 
 def _ct_voxels(channel: NDArray[Any], label: NDArray[np.uint8] | None) -> NDArray[Any]:
-    if label is not None and label.any():
-        return channel[label > 0]
+    if label is not None and (inside := (label > 0) & (label != IGNORED)).any():
+        return np.asarray(channel[inside])
     return channel[channel > _CT_BODY_HU]

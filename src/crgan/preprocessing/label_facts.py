@@ -10,6 +10,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.cases.labels import IGNORED
+
 # Coordinates kept of each code: enough to draw from for a whole training, small enough to load at once.
 SAMPLED_COORDINATES = 10_000
 
@@ -62,7 +64,7 @@ def take_facts(codes: NDArray[np.uint8], count: int, *, seed: int) -> tuple[tupl
     Parameters
     ----------
     codes
-        uint8 ``(Z, Y, X)``, values below ``count``.
+        uint8 ``(Z, Y, X)``, values below ``count``, or 255 for voxels to be left out.
     count
         Number of codes, background included.
     seed
@@ -75,6 +77,7 @@ def take_facts(codes: NDArray[np.uint8], count: int, *, seed: int) -> tuple[tupl
         code 1 first, each code's in the order of the array.
     """
     generator = np.random.default_rng(seed)
+    codes = np.where(codes == IGNORED, np.uint8(0), codes)
     places = np.flatnonzero(codes)
     values = codes.reshape(-1)[places]
     sizes, piece_codes = _pieces(codes)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.case import Case, Dataset
+from crgan.cases.labels import IGNORED
 from crgan.cases.reading import read_case
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
@@ -144,9 +145,11 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
         raise CrganError([replace(problem, where=problem.where or f"case {case.case_id}") for problem in error.problems]) from error
     part.mkdir(parents=True)
     codes: tuple[CodeFacts, ...] | None = None
+    ignored = 0
     _save(part / IMAGE, _compact(prepared.image))
     if prepared.label is not None and dataset.labels is not None:
         codes, coordinates = take_facts(prepared.label, len(dataset.labels.values), seed=seed)
+        ignored = int(np.count_nonzero(prepared.label == IGNORED))
         _save(part / LABEL, prepared.label)
         _save(part / COORDINATES, coordinates)
     stored = StoredCase(
@@ -156,6 +159,7 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
         geometry=prepared.geometry,
         source=working.geometry,
         codes=codes,
+        ignored=ignored,
         modalities=pipeline.modalities,
     )
     write_json(part / DESCRIPTION, describe(stored))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.cases.labels import IGNORED
 from crgan.cases.volume import Geometry
 from crgan.errors import CrganError
 from crgan.files import read_json
@@ -18,7 +19,7 @@ from crgan.preprocessing.label_facts import CodeFacts
 from crgan.preprocessing.prepared import PreparedGeometry, Shape, Spacing
 
 # Of what is written into a case's folder; part of its key, so that another version prepares anew.
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 IMAGE, LABEL, COORDINATES, DESCRIPTION = "image.npy", "label.npy", "coordinates.npy", "case.json"
 
@@ -41,6 +42,8 @@ class StoredCase:
         What is known of each code from 1 on; None if the case has no label.
     modalities
         Names of the image's channels.
+    ignored
+        Voxels whose label is not known; they have code 255.
     """
 
     case_id: str
@@ -50,6 +53,7 @@ class StoredCase:
     source: Geometry
     codes: tuple[CodeFacts, ...] | None
     modalities: tuple[str, ...]
+    ignored: int = 0
 
     @property
     def image(self) -> NDArray[np.float16 | np.float32]:
@@ -60,6 +64,11 @@ class StoredCase:
     def label(self) -> NDArray[np.uint8] | None:
         """The label codes ``(z, y, x)``, read-only, mapped into memory; None if the case has no label."""
         return None if self.codes is None else mapped(self.folder / LABEL)
+
+    @property
+    def known(self) -> NDArray[np.bool_] | None:
+        """Where the label counts, bool ``(z, y, x)``; None if that is everywhere, or the case has no label."""
+        return None if self.label is None or not self.ignored else np.asarray(self.label != IGNORED)
 
     @property
     def shape(self) -> Shape:
@@ -99,6 +108,7 @@ def describe(stored: StoredCase) -> dict[str, Any]:
             "dimensions": stored.source.dimensions,
         },
         "codes": None if stored.codes is None else [facts.to_json() for facts in stored.codes],
+        "ignored": stored.ignored,
         "bytes": {name: (stored.folder / name).stat().st_size for name in names},
     }
 
@@ -121,6 +131,7 @@ def open_stored(folder: Path, *, case_id: str, patient_id: str) -> StoredCase | 
             source=_source_from_json(data["source"]),
             codes=None if data["codes"] is None else tuple(CodeFacts.from_json(facts) for facts in data["codes"]),
             modalities=tuple(data["modalities"]),
+            ignored=int(data["ignored"]),
         )
     except (CrganError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None

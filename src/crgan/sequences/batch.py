@@ -18,7 +18,9 @@ class Batch:
     targets
         ``(S, T, K, H, W)`` float32 in [0, 1]: the share of each pixel that belongs to each target.
     valid
-        ``(S, T, 1, H, W)`` float32, 1 inside the image and 0 in padding.
+        ``(S, T, 1, H, W)`` float32, 1 inside the image and 0 in padding: what networks and their statistics see.
+    known
+        ``(S, T, 1, H, W)`` float32, 1 where ``valid`` is and the label counts: what losses are taken over.
     probabilities
         ``(S, T, K, H, W)`` float32, what the generator said; None while the generator itself is trained.
     groups
@@ -28,5 +30,6 @@ class Batch:
     images: Tensor
     targets: Tensor
     valid: Tensor
+    known: Tensor
     probabilities: Tensor | None
     groups: int

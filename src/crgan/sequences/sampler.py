@@ -15,12 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crgan.cases.labels import IGNORED
 from crgan.config import AugmentationSettings, Plane
 from crgan.preprocessing.stored import StoredCase, mapped
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
 from crgan.sequences.batch import Batch
 from crgan.sequences.coarsening import average_blocks
 from crgan.sequences.planes import as_slice_index, as_slices
+
+# Draws before a voxel is taken whose label is not known: where one in a hundred is, these find it in 92 of 100 cases.
+_TRIES = 256
+# Far below the share of one voxel in a coarse pixel; keeps a pixel without any known voxel from being divided by 0.
+_LEAST_LABELLED = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +104,16 @@ class Sampler:
                 changes.append(change)
         images, codes, valid, *rest = (torch.stack(parts).to(device) for parts in zip(*drawn, strict=True))
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
-        table = torch.from_numpy(self.table.T.astype(np.float32)).to(device)
-        targets = table[codes.squeeze(2).long()].movedim(-1, 2)
+        # Behind the codes comes a row of nothing, for ignored voxels.
+        table = torch.from_numpy(np.pad(self.table.T, ((0, 1), (0, 0))).astype(np.float32)).to(device)
+        targets = table[codes.squeeze(2).long().clamp_max(len(table) - 1)].movedim(-1, 2)
+        labelled = (codes != IGNORED).float()
         coarse = self._coarsen
         return Batch(
             images=recolour(coarse(images), changes, generator),
-            targets=coarse(targets),
+            targets=coarse(targets) / coarse(labelled).clamp_min(_LEAST_LABELLED),
             valid=(coarse(valid) > 0.5).float(),
+            known=(coarse(valid * labelled) > 0.5).float(),
             probabilities=coarse(rest[0]) if rest else None,
             groups=self.groups,
         )
@@ -130,12 +139,7 @@ class Sampler:
             choices = [choice for choice in choices if len(choice)]
             if choices:
                 places = choices[random.integers(len(choices))]
-        if places is None or not len(places):
-            shape = np.asarray(case.stored.shape)
-            index = random.integers(shape)
-        else:
-            index = np.asarray(places[random.integers(len(places))])
-        centre = as_slice_index(index.astype(np.int64), plane).astype(np.float64)
+        centre = as_slice_index(_pick(places, case.stored, random), plane).astype(np.float64)
         jitter = np.array([self.length, *(side * self.coarseness for side in self.crops[plane])]) / 4
         return np.asarray(centre + random.uniform(-jitter, jitter))
 
@@ -174,6 +178,17 @@ class Sampler:
             read[2] = read[2].clone()
             read[2][-missing:] = 0
         return tuple(read)
+
+
+def _pick(places: NDArray[np.int32] | None, stored: StoredCase, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw one of the places ``(z, y, x)``; without any, a voxel whose label is known, unless these are too rare to be hit."""
+    if places is not None and len(places):
+        return np.asarray(places[random.integers(len(places))], np.int64)
+    for _ in range(_TRIES):
+        index: NDArray[np.int64] = random.integers(np.asarray(stored.shape))
+        if not stored.ignored or stored.label is None or stored.label[tuple(index)] != IGNORED:
+            break
+    return index
 
 
 def _settled(middle: float, far: float, side: int, whole: int) -> float:

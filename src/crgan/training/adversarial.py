@@ -76,7 +76,7 @@ class AdversarialStage:
         batch = self._sampler.batch(number, self._fabric.device)
         self._generator.train()
         logits = self._generator(self._with_noise(batch.images, number), batch.valid, groups=batch.groups)
-        loss = segmentation_loss(logits, batch.targets, batch.valid, exclusive=self._labels.exclusive, settings=settings)
+        loss = segmentation_loss(logits, batch.targets, batch.known, exclusive=self._labels.exclusive, settings=settings)
         figures = {"loss": loss.detach()}
         begin = self._config.adversarial.begin
         if self._discriminator is not None and (begin == 0 or (total is not None and number >= begin * total)):
@@ -84,7 +84,7 @@ class AdversarialStage:
             figures["judge"] = self._train_discriminator(batch, fake.detach(), number, total)
             self._discriminator.requires_grad_(requires_grad=False)
             judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
-            deceive = deceive_loss(judged, batch.valid)
+            deceive = deceive_loss(judged, batch.known)
             figures["deceive"] = deceive.detach()
             loss = loss + self._config.adversarial.weight * deceive
         descend(self._fabric, loss, self._generator, self.optimisers["generator"], settings=settings, step=number, total=total)
@@ -115,11 +115,12 @@ class AdversarialStage:
             raise ValueError(message)
         self._discriminator.train()
         self._discriminator.requires_grad_(requires_grad=True)
-        real = self._soften(batch.targets, number)
+        # What nobody annotated looks the same in both, or the two would be told apart by it.
+        real = self._soften(batch.targets, number).where(batch.valid == batch.known, fake)
         # Separate passes, because patient-wise statistics over real and fake together would mix the two.
         judged_real = self._discriminator(batch.images, real, batch.valid, groups=batch.groups)
         judged_fake = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
-        loss = judge_loss(judged_real, judged_fake, batch.valid)
+        loss = judge_loss(judged_real, judged_fake, batch.known)
         settings = self._config.generator_optimisation
         descend(self._fabric, loss, self._discriminator, self.optimisers["discriminator"], settings=settings, step=number, total=total)
         return loss.detach()

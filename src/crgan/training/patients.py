@@ -53,6 +53,7 @@ class Patients:
             pattern=settings.pattern,
             group=settings.group,
             labels=settings.label_scheme(),
+            ignore=settings.ignore,
             need_labels=True,
         )
         if start is not None:

@@ -36,7 +36,7 @@ _CANDIDATE_BOUNDS = (0.02, 0.5)
 class Judged:
     """A validation case at the voxels that matter: few enough to try many settings of the dial.
 
-    The others are background, and right so, whatever the dial.
+    The others are background, and right so, whatever the dial, or not to be judged.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ class RefinementStage:
         errors = self._refiner(torch.cat([batch.images, batch.probabilities], dim=2), batch.valid, groups=batch.groups)
         decided = hard_decision(batch.probabilities[:, :, : len(self._labels.targets)], exclusive=self._labels.exclusive)
         if self._config.refinement.target == "corrected":
-            loss = binary_loss(corrected_logits(decided, errors), batch.targets, batch.valid, settings=settings)
+            loss = binary_loss(corrected_logits(decided, errors), batch.targets, batch.known, settings=settings)
         else:
             masks = torch.cat(error_targets(batch.targets, decided), dim=2)
-            loss = binary_loss(errors, masks, batch.valid, settings=settings)
+            loss = binary_loss(errors, masks, batch.known, settings=settings)
         descend(self._fabric, loss, self._refiner, self.optimisers["refiner"], settings=settings, step=number, total=total)
         return {"loss": float(loss.detach())}
 
@@ -131,7 +131,7 @@ class RefinementStage:
         for case, said in self._validation:
             corrected = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
             decided, truth = decide(said[:targets], exclusive=exclusive), truth_masks(case, self._labels)
-            matters = (decided | truth | (corrected >= least)).any(axis=0)
+            matters = (decided | truth | (corrected >= least)).any(axis=0) & _known(case)
             judged.append(Judged(decided=decided[:, matters], corrected=corrected[:, matters], truth=truth[:, matters]))
         return judged
 
@@ -163,15 +163,21 @@ def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], label
 def with_errors(case: StoredCase, said: NDArray[np.float16], config: Config, labels: LabelScheme) -> TrainingCase:
     """Add to a training case what the generator says of it, where the refiner should look, and where it would help."""
     probabilities = said[: len(labels.targets)]
-    wrong = (decide(probabilities, exclusive=labels.exclusive) != truth_masks(case, labels)).any(axis=0)
+    known = _known(case)
+    wrong = (decide(probabilities, exclusive=labels.exclusive) != truth_masks(case, labels)).any(axis=0) & known
     random = np.random.default_rng(zlib.crc32(case.case_id.encode()))
-    candidates = candidate_voxels(probabilities, config, exclusive=labels.exclusive)
+    candidates = candidate_voxels(probabilities, config, exclusive=labels.exclusive) & known
     return TrainingCase(
         stored=case,
         probabilities=said,
         candidates=_some(np.argwhere(candidates), random) if config.refinement.attend else None,
         errors=_some(np.argwhere(wrong), random),
     )
+
+
+def _known(case: StoredCase) -> NDArray[np.bool_] | np.bool_:
+    """Where the label counts; True for everywhere."""
+    return np.True_ if case.known is None else case.known
 
 
 def _some(places: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int32]:

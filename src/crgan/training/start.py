@@ -7,6 +7,7 @@ from pathlib import Path
 
 from crgan.cases.case import Dataset
 from crgan.cases.labels import LabelScheme
+from crgan.cases.schemes import ignoring
 from crgan.config import Config
 from crgan.errors import fail
 from crgan.model import Model
@@ -29,7 +30,8 @@ def take_labels(dataset: Dataset, start: Model) -> Dataset:
     """
     labels = dataset.labels
     if labels is not None and _nameless(labels) and labels.instances == start.labels.instances:
-        labels = start.labels if {*labels.values} <= {*start.labels.values} else labels
+        known = {*labels.declared} <= {*start.labels.declared, labels.ignore}
+        labels = ignoring(start.labels, labels.ignore) if known else labels
     targets = () if labels is None else labels.targets
     if targets != start.labels.targets or len(dataset.modalities) != len(start.pipeline.modalities):
         raise fail(

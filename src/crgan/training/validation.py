@@ -13,17 +13,18 @@ from crgan.preprocessing.stored import StoredCase
 
 
 def truth_masks(case: StoredCase, labels: LabelScheme) -> NDArray[np.bool_]:
-    """The expert's target masks of a prepared case, bool ``(K, Z, Y, X)``."""
+    """The expert's target masks of a prepared case, bool ``(K, Z, Y, X)``; empty where voxels are to be ignored."""
     label = case.label
     if label is None:
         message = f"case {case.case_id} has no label"
         raise ValueError(message)
-    return np.asarray(labels.table()[:, label])
+    return labels.masks(label)
 
 
 def compare_targets(masks: NDArray[np.bool_], case: StoredCase, labels: LabelScheme) -> list[Overlap]:
-    """Compare masks ``(K, Z, Y, X)`` with the truth, target by target."""
-    return [compare(mask, true) for mask, true in zip(masks, truth_masks(case, labels), strict=True)]
+    """Compare masks ``(K, Z, Y, X)`` with the truth where it is known, target by target."""
+    known = case.known
+    return [compare(mask, true, within=known) for mask, true in zip(masks, truth_masks(case, labels), strict=True)]
 
 
 def mean_scores(cases: Iterable[list[Overlap]]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from crgan.cases.layouts.paired import Paired
 from crgan.cases.layouts.patient_folders import PatientFolders
 from crgan.cases.layouts.pattern import Pattern
 from crgan.cases.layouts.plain import Plain
-from crgan.cases.schemes import declared_scheme, discover_scheme
+from crgan.cases.schemes import declared_scheme, discover_scheme, ignoring
 from crgan.errors import CrganError, fail
 
 LAYOUTS: tuple[Layout, ...] = (Msd(), Paired(), PatientFolders(), Plain())
@@ -31,6 +31,7 @@ def open_dataset(
     pattern: str | None = None,
     group: str | None = None,
     labels: LabelScheme | None = None,
+    ignore: int | None = None,
     need_labels: bool = False,
     ignore_labels: bool = False,
 ) -> Dataset:
@@ -50,6 +51,8 @@ def open_dataset(
     labels
         What the label values mean. Otherwise the layout or a ``labels.json`` in the folder declares it, or else
         the values are found out by reading all label files and called "class 1" and so on.
+    ignore
+        Label value of voxels that nobody annotated, where the folder itself does not declare one.
     need_labels
         Raise if no case has a label.
     ignore_labels
@@ -91,7 +94,7 @@ def open_dataset(
         layout=chosen.name,
         cases=tuple(sorted(cases, key=lambda case: case.case_id)),
         modalities=found.modalities,
-        labels=scheme,
+        labels=None if scheme is None else ignoring(scheme, ignore),
     )
 
 
