@@ -16,7 +16,7 @@ from crgan.errors import fail
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}|\*")
 _NAMES = ("patient", "case", "modality")
 _SINGLE = "image"
-_HELP = "docs/layouts.md tells how patterns are written"
+_HELP = "docs/layouts/pattern.md tells how patterns are written"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
