@@ -33,6 +33,64 @@ def shared_data(repository: Path) -> Path:
     return folder
 
 
+PLANTED = "Nightingale"
+"""A patient's name that the DICOM files of tests carry, which must turn up nowhere else."""
+
+
+@pytest.fixture(scope="session")
+def write_series() -> Callable[..., Path]:
+    """Write a DICOM series of voxels ``(slices, rows, columns)`` and give its folder.
+
+    File names run against the order of positions, like those of many scanners. ``change`` may change the data set of a
+    slice, given its number, before it is written, or return False to leave it out.
+    """
+    import pydicom
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    def write(
+        folder: Path,
+        voxels: np.ndarray,
+        *,
+        spacing: tuple[float, float, float] = (2.5, 0.7, 0.8),
+        origin: tuple[float, float, float] = (-10.0, 20.0, 30.0),
+        directions: np.ndarray | None = None,
+        step: tuple[float, float, float] | None = None,
+        slope: float = 1.0,
+        intercept: float = -1024.0,
+        series: str = "1.2.826.0.1.3680043.8.498.7",
+        change: Callable[[pydicom.Dataset, int], bool | None] | None = None,
+    ) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        axes = np.eye(3)[:2] if directions is None else directions
+        along = np.cross(*axes) * spacing[0] if step is None else np.array(step)
+        for number, slice_ in enumerate(voxels):
+            data = pydicom.Dataset()
+            data.file_meta = pydicom.dataset.FileMetaDataset()
+            data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = CTImageStorage
+            data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid(entropy_srcs=[series, str(number)])
+            data.PatientName, data.PatientID = f"{PLANTED}^Florence", f"{PLANTED}-1820"
+            data.PatientBirthDate, data.PatientSex, data.StudyDate, data.StudyTime = "18200512", "F", "20200101", "120000"
+            data.AccessionNumber, data.StudyID, data.ReferringPhysicianName = f"{PLANTED}-A", "1", f"{PLANTED}^Dr"
+            data.StudyInstanceUID, data.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.1", series
+            data.FrameOfReferenceUID, data.PositionReferenceIndicator = "1.2.826.0.1.3680043.8.498.2", ""
+            data.Modality, data.SeriesNumber, data.InstanceNumber = "CT", 4, len(voxels) - number
+            data.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+            data.Manufacturer, data.SliceThickness = "none", spacing[0]
+            data.ImagePositionPatient = [f"{value:.10g}" for value in np.array(origin) + number * along]
+            data.ImageOrientationPatient = [f"{value:.12g}" for value in np.ravel(axes)]
+            data.PixelSpacing = [spacing[1], spacing[2]]
+            data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = *slice_.shape, 1, "MONOCHROME2"
+            data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+            data.RescaleSlope, data.RescaleIntercept, data.RescaleType = slope, intercept, "HU"
+            data.PixelData = slice_.astype("<i2").tobytes()
+            if change is None or change(data, number) is not False:
+                data.save_as(folder / f"IM{len(voxels) - number:04d}", enforce_file_format=True)
+        return folder
+
+    return write
+
+
 NESTED = {"classes": {1: "rim", 2: "core"}, "regions": {"whole": [1, 2], "core": [2]}}
 EXCLUSIVE = {"classes": {1: "rim", 2: "core"}}
 

@@ -39,7 +39,7 @@ def normal(requirement: str) -> str:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {normal(requirement) for requirement in project["dependencies"]}
-    optional = {normal(requirement) for requirement in project["optional-dependencies"]["tracking"]}
+    optional = {normal(requirement) for extra in ("tracking", "dicom") for requirement in project["optional-dependencies"][extra]}
     imported = {DISTRIBUTIONS.get(name, name) for file in (repository / "src").rglob("*.py") for name in imported_packages(file)}
     imported = {normal(name) for name in imported}
     assert imported - optional == declared

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from crgan.cases.formats import Format
+from crgan.cases.formats.dicom import Dicom
 from crgan.cases.formats.itk import Itk
 from crgan.cases.formats.nifti import Nifti
 from crgan.cases.formats.pictures import Png, Tiff
@@ -18,6 +19,8 @@ from crgan.errors import CrganError, fail
 from crgan.files import atomic_write
 
 FORMATS: tuple[Format, ...] = (Nifti(), Itk(), Png(), Tiff())
+
+_DICOM = Dicom()  # told by content: a series is a folder of files that seldom have a name ending
 
 IMAGE_SUFFIXES: tuple[str, ...] = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 """File name endings that can be read, in lower case; ``".nii.gz"`` is one suffix."""
@@ -57,7 +60,8 @@ def read_volume(path: Path, *, dtype: DTypeLike | None = None) -> Volume:
     Parameters
     ----------
     path
-        A file whose name ends in one of :data:`IMAGE_SUFFIXES`.
+        A file whose name ends in one of :data:`IMAGE_SUFFIXES`, the folder of a DICOM series, or any file of one,
+        which stands for its series.
     dtype
         Type of the voxels; by default the file's own, or float32 where the header scales the values.
 
@@ -191,8 +195,10 @@ def _write(path: Path, array: NDArray[np.generic], geometry: Geometry) -> None:
 
 def _format_of(path: Path, *, must_exist: bool = True) -> Format:
     suffix = split_suffix(path)[1]
+    if must_exist and not suffix and _DICOM.accepts(path):
+        return _DICOM
     if must_exist and not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing"
+        got = "a folder without DICOM images" if path.is_dir() else "nothing"
         raise fail("There is no such image file.", where=path, got=got, fix="check the path; it may have been moved or renamed")
     for format_ in FORMATS:
         if suffix in format_.suffixes:
