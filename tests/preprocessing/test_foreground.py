@@ -16,6 +16,14 @@ def brute_force(image: np.ndarray) -> np.ndarray:
     values, counts = np.unique(image, return_counts=True)
     if counts.max() < 0.2 * image.size:
         return np.ones(image.shape, bool)
+    same = image == values[counts.argmax()]
+    axis = image.shape.index(max(image.shape))
+    beside = 0
+    for place in np.argwhere(same):
+        around = [place + step * np.eye(image.ndim, dtype=int)[axis] for step in (-1, 1)]
+        beside += any(not 0 <= other[axis] < image.shape[axis] or same[tuple(other)] for other in around)
+    if beside < 0.99 * same.sum():
+        return np.ones(image.shape, bool)
     low, high = np.percentile(image, (0.5, 99.5))
     return np.abs(image.astype(np.float64) - float(values[counts.argmax()])) > 1e-3 * (high - low)
 
@@ -65,8 +73,29 @@ def test_of_two_equally_frequent_values_the_lower_is_background() -> None:
     np.testing.assert_array_equal(foreground_mask(image), image == 5)
 
 
+def test_a_grey_level_scattered_over_a_picture_is_no_background() -> None:
+    picture = np.random.default_rng(0).integers(10, 13, (1, 40, 40)).astype(np.uint8)
+    picture[0, 5:15, 5:15] = 90
+    assert (picture == np.median(picture)).mean() > 0.2
+    assert foreground_mask(picture).all()
+
+
+@pytest.mark.parametrize(("alone", "is_background"), [(1, True), (2, False)])
+def test_one_voxel_in_a_hundred_of_the_background_may_stand_alone(alone: int, is_background: bool) -> None:
+    picture = np.arange(1, 301, dtype=np.float32).reshape(1, 10, 30)
+    picture[0, :5, :20] = 0  # a hundred voxels side by side
+    picture[0, 7, 10 : 10 + 5 * alone : 5] = 0
+    assert foreground_mask(picture).all() != is_background
+
+
+def test_what_lies_beyond_the_border_is_background_too() -> None:
+    image = np.zeros((6, 6, 6), np.float32)
+    image[:, :, 1:5] = 1 + np.random.default_rng(0).random((6, 6, 4), np.float32)
+    np.testing.assert_array_equal(foreground_mask(image), image > 0)
+
+
 def test_unsigned_integers_do_not_wrap_around() -> None:
-    image = np.array([0, 0, 0, 1, 255, 0], np.uint8).reshape(1, 2, 3)
+    image = np.array([0, 0, 0, 1, 255, 0, 0, 0], np.uint8).reshape(1, 2, 4)
     np.testing.assert_array_equal(foreground_mask(image), image > 0)
 
 

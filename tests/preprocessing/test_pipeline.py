@@ -197,7 +197,7 @@ def test_json_and_back() -> None:
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 1}, "version"),
         ({"spacing_mm": [1, 1]}, "spacing_mm"),
         ({"kinds": ["xray"]}, "kinds"),
         ({"extra": 1}, "extra"),

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 # The mode must hold this share of the voxels to be taken for a background.
 _MODE_SHARE = 0.2
+# Of the voxels of a background so many have another one beside them. A grey level amid the noise of an 8-bit picture can
+# hold a fifth of the pixels too, but it is scattered (docs/method.md has the measurement).
+_COHERENCE = 0.99
 # A voxel is foreground when it differs from the mode by more than this share of the robust intensity range.
 _TOLERANCE = 1e-3
 # Voxels drawn to find the mode and the percentiles: 1,000 of them lie in each tail, and a value held by
@@ -20,10 +23,11 @@ _SAMPLE = 200_000
 def foreground_mask(image: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell the patient from a constant background, whatever value that background has.
 
-    The modal value is a background if at least 20 % of the voxels hold exactly this value. Voxels that
-    differ from it by more than 1/1000 of the range between the 0.5th and the 99.5th percentile are then
-    foreground. Without such a background the whole image is foreground. Of two values that are equally
-    frequent the lower one is the mode.
+    The modal value is a background if at least 20 % of the voxels hold exactly this value and it is coherent:
+    99 % of these voxels have another one beside them along the longest axis, where everything beyond the border
+    counts as background. Voxels that differ from it by more than 1/1000 of the range between the 0.5th and the
+    99.5th percentile are then foreground. Without such a background the whole image is foreground. Of two values
+    that are equally frequent the lower one is the mode.
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ def foreground_mask(image: NDArray[Any]) -> NDArray[np.bool_]:
         count = int(np.count_nonzero(image == candidate))
         if count > held:
             mode, held = candidate, count
-    if held < _MODE_SHARE * image.size:
+    if held < _MODE_SHARE * image.size or not _coherent(image == mode):
         return np.ones(image.shape, bool)
     low, high = np.percentile(sample, (0.5, 99.5))
     tolerance = _TOLERANCE * (float(high) - float(low))
@@ -79,6 +83,14 @@ def bounding_box(mask: NDArray[np.bool_], margin_voxels: int = 0) -> tuple[slice
         size = mask.shape[axis]
         box.append(slice(max(int(hit[0]) - margin_voxels, 0), min(int(hit[-1]) + 1 + margin_voxels, size)) if hit.size else slice(0, size))
     return box[2], box[1], box[0]
+
+
+def _coherent(same: NDArray[np.bool_]) -> bool:
+    """Whether hardly any voxel of a mask stands alone along the longest axis."""
+    lines = np.moveaxis(same, int(np.argmax(same.shape)), 0)
+    beside = np.ones(lines.shape, bool)
+    beside[1:-1] = lines[2:] | lines[:-2]
+    return bool(np.count_nonzero(lines & beside) >= _COHERENCE * np.count_nonzero(lines))
 
 
 def _sample(image: NDArray[Any]) -> NDArray[Any]:

@@ -76,7 +76,7 @@ class Pipeline(BaseModel):
     kinds: tuple[Kind, ...]
     spacing_mm: tuple[_Positive, _Positive, _Positive] | None
     intensities: tuple[IntensityStatistics | None, ...]
-    version: Literal[1] = 1
+    version: Literal[2] = 2
 
     @model_validator(mode="after")
     def _one_entry_a_channel(self) -> Pipeline:
