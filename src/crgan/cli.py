@@ -52,6 +52,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an ea
 CaseList = Annotated[str | None, typer.Option("--cases", metavar="A,B,C", help="Only these cases.")]
 SplitFile = Annotated[Path | None, typer.Option("--split", metavar="FILE", help="Split file; --part says which side of it is taken.")]
 SplitPart = Annotated[Literal["train", "test"], typer.Option("--part", help="Side of the split file.")]
+PhantomLayout = Annotated[str, typer.Option("--layout", help="How the files are laid out and named: any that `crgan` reads.")]
 SplitFold = Annotated[int | None, typer.Option("--fold", min=0, help="Fold of the split file.")]
 
 
@@ -265,6 +266,7 @@ def phantom_brain(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of patients.")] = 20,
     shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels up, to the front, to the right.")] = (155, 240, 240),
+    layout: PhantomLayout = "patient_folders",
     seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
 ) -> None:
     """Make synthetic brain patients.
@@ -275,7 +277,27 @@ def phantom_brain(
     from crgan.console import terminal_progress
 
     console = _console()
-    write_brains(out, count=count, shape=shape, seed=seed, progress=terminal_progress(console))
+    write_brains(out, count=count, shape=shape, seed=seed, layout=layout, progress=terminal_progress(console))
+    console.print(f"{count} patients written to {out}", markup=False, soft_wrap=True)
+
+
+@phantom.command("liver")
+def phantom_liver(
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of patients.")] = 20,
+    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels up, to the front, to the right.")] = (100, 512, 512),
+    layout: PhantomLayout = "patient_folders",
+    seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
+) -> None:
+    """Make synthetic CT of the abdomen.
+
+    Hounsfield units, a liver among its neighbours, and lesions in it from three voxels to a fist.
+    """
+    from crgan.cases.phantom import write_livers
+    from crgan.console import terminal_progress
+
+    console = _console()
+    write_livers(out, count=count, shape=shape, seed=seed, layout=layout, progress=terminal_progress(console))
     console.print(f"{count} patients written to {out}", markup=False, soft_wrap=True)
 
 

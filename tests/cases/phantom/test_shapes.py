@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crgan.cases.phantom_tissue import Grid, _without_holes, draw_anatomy, ellipsoid_depth, smooth_noise, step
+from crgan.cases.phantom.shapes import Grid, ellipsoid_depth, free_place, rough_distance, smooth_noise, step, tube_mm
 
 
 def cube(half_mm: float, spacing_mm: float) -> Grid:
@@ -51,36 +51,28 @@ def test_depth_of_an_ellipsoid_is_exact_along_its_shortest_axis() -> None:
     assert ellipsoid_depth((x, zero, zero), (0, 0, 0), (2, 4, 8)) == pytest.approx([2, 1, 0, -3])
 
 
-def test_tissues_share_every_voxel() -> None:
-    anatomy = draw_anatomy(cube(90, 6), np.random.default_rng(0), mass_centre=(30, 0, 20), mass_mm=15)
-    assert np.allclose(anatomy.tissue.sum(axis=0), 1, atol=1e-5)
-    assert anatomy.tissue.min() >= -1e-6
-    volumes = [float((share * anatomy.head).sum()) * 6**3 / 1e6 for share in anatomy.tissue]
-    # Litres of fluid, grey and white matter of grown people, generously.
-    for volume, (low, high) in zip(volumes, ((0.1, 0.7), (0.45, 1.0), (0.45, 1.0)), strict=True):
-        assert low < volume < high
-    assert (anatomy.tissue[0][anatomy.ventricle_mm < -3] > 0.8).all()
-    assert anatomy.vessels.min() >= 0
-    assert anatomy.vessels.max() <= 1
+def test_distance_to_a_tube_is_exact_at_its_ends_and_sides() -> None:
+    x, y = np.array([0, 5, -4], np.float32), np.array([3, 3, 0], np.float32)
+    z = np.zeros_like(x)
+    # From (0, 0, 0) with radius 1 to (10, 0, 0) with radius 3: beside the start, beside the middle, beyond the start.
+    assert tube_mm(x, y, z, (0, 0, 0, 1), (10, 0, 0, 3), 1.0) == pytest.approx([2, 1, 3])
 
 
-def test_a_mass_pushes_the_ventricle_beside_it_away() -> None:
-    grid = cube(80, 2.5)
-    x = grid.axes[2][None, None, :]
-    near = (x > 0) & (np.abs(grid.axes[1]) < 15)[None, :, None] & (grid.axes[0] > 8)[:, None, None]  # the body of the right ventricle
-
-    def middle(mass_mm: float) -> float:
-        anatomy = draw_anatomy(grid, np.random.default_rng(4), mass_centre=(36, 0, 18), mass_mm=mass_mm)
-        inside = (anatomy.ventricle_mm < 0) & near
-        return float((x * inside).sum() / inside.sum())
-
-    assert middle(24) < middle(0.01) - 1
+def test_a_rough_ball_has_the_volume_of_a_ball() -> None:
+    grid = cube(20, 1)
+    volumes = [(rough_distance(grid, (0, 0, 0), 9, np.random.default_rng(seed)) < 9).sum() for seed in range(8)]
+    assert np.mean(volumes) == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.2)
 
 
-def test_a_hole_is_filled_and_a_bay_is_not() -> None:
-    mask = np.ones((5, 6, 7), bool)
-    mask[2, 2, 2] = mask[0, 3, 3] = mask[1, 3, 3] = False
-    filled = _without_holes(mask)
-    assert filled[2, 2, 2]
-    assert not filled[0, 3, 3]
-    assert not filled[1, 3, 3]
+def test_a_box_holds_the_voxels_between_two_corners() -> None:
+    grid = Grid.centred((5, 7, 9), (2.0, 1.0, 1.0))  # z from -4 to 4, y from -3 to 3, x from -4 to 4
+    assert grid.box((-1.5, 0.5, -9), (2.5, 9, 0.5)) == (slice(0, 3), slice(4, 7), slice(3, 7))
+    assert grid.crop(grid.box((50, 0, 0), (60, 1, 1))).shape[2] == 0
+    assert grid.around((0, 0, 0), 1.5) == (slice(2, 3), slice(2, 5), slice(3, 6))
+
+
+def test_a_free_place_is_apart_from_what_is_there() -> None:
+    places = np.array([[0, 0, 0], [10, 0, 0], [20, 0, 0]], np.float32)
+    taken = [((0.0, 0.0, 0.0), 4.0)]  # with a radius of 4: 1.3 x 8 + 2 = 12.4 mm away at least
+    assert free_place(places, 4, taken, gap_mm=2, rng=np.random.default_rng(0)) == (20, 0, 0)
+    assert free_place(places, 14, taken, gap_mm=2, rng=np.random.default_rng(0)) is None

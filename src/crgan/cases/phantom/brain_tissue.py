@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Field = NDArray[np.float32]
+from crgan.cases.phantom.shapes import HALF_NOISE_MM, Field, Grid, ellipsoid_depth, smooth_noise, step, tube_mm
 
-HALF_NOISE_MM = 108.0  # the noise fields cover a cube of twice this edge, whatever the grid
 TISSUES = ("csf", "gm", "wm")
 
 # Lateral ventricle of the right side, mirrored to the left: (x, y, z, radius) in mm, from the frontal horn to the atrium,
@@ -30,32 +29,6 @@ _DEEP_GREY = (
     ((27, 4, 3), (5, 19, 11), 0.95),
     ((20, 0, 1), (4, 11, 7), 0.45),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Voxel centres of a box, in head coordinates (mm).
-
-    Parameters
-    ----------
-    axes
-        Coordinates along z, y and x.
-    spacing_mm
-        Distance of neighbouring voxels along z, y and x.
-    """
-
-    axes: tuple[Field, Field, Field]
-    spacing_mm: tuple[float, float, float]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels along z, y and x."""
-        return self.axes[0].size, self.axes[1].size, self.axes[2].size
-
-    def crop(self, box: tuple[slice, slice, slice]) -> Grid:
-        """Cut out the part inside ``box``, given in voxels."""
-        z, y, x = (axis[part] for axis, part in zip(self.axes, box, strict=True))
-        return Grid((z, y, x), self.spacing_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +51,6 @@ class Anatomy:
     tissue: Field
     ventricle_mm: Field
     vessels: Field
-
-
-def smooth_noise(grid: Grid, wavelength_mm: float, rng: np.random.Generator) -> Field:
-    """Random field of mean 0 and variance 1 that changes over about ``wavelength_mm``; float32 ``(Z, Y, X)``.
-
-    Random numbers on a lattice are blended by cubic B-splines, one axis after the other. The lattice belongs to the
-    head, not to the grid, so a finer grid shows the same field.
-    """
-    pitch = wavelength_mm / 2
-    nodes = int(np.ceil(2 * HALF_NOISE_MM / pitch)) + 4
-    field = rng.standard_normal((nodes, nodes, nodes), dtype=np.float32)
-    weights = [_spline_weights((axis + HALF_NOISE_MM) / pitch + 1, nodes) for axis in grid.axes]
-    for axis in (2, 1, 0):  # the last axis first: the field is smallest then
-        field = np.moveaxis(np.tensordot(field, weights[axis], axes=(axis, 1)), -1, axis)
-    # The mean square of a spline's four weights is 151/315; the variance shrinks by it once for each axis.
-    return np.ascontiguousarray(field * np.float32((315 / 151) ** 1.5))
-
-
-def _spline_weights(positions: Field, nodes: int) -> Field:
-    """Cubic B-spline weights ``(len(positions), nodes)`` of lattice nodes at 0, 1, 2, …; rows sum to 1 inside the lattice."""
-    distance = np.abs(np.clip(positions, 1, nodes - 2)[:, None] - np.arange(nodes, dtype=np.float32))
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
-
-
-def step(depth_mm: Field, softness_mm: float) -> Field:
-    """Smooth step from 0 outside (``depth_mm`` below 0) to 1 inside, over about ±2 ``softness_mm``."""
-    return np.asarray(0.5 * (1 + np.tanh(depth_mm / softness_mm)), np.float32)
-
-
-def ellipsoid_depth(position: tuple[Field, Field, Field], centre: tuple[float, ...], half_axes: tuple[float, ...]) -> Field:
-    """Depth below the surface of an ellipsoid in mm (negative outside), exact in direction of the shortest half axis; all in (x, y, z)."""
-    square = sum(((p - np.float32(c)) / np.float32(a)) ** 2 for p, c, a in zip(position, centre, half_axes, strict=True))
-    return np.asarray((1 - np.sqrt(square)) * np.float32(min(half_axes)), np.float32)
 
 
 def draw_anatomy(grid: Grid, rng: np.random.Generator, *, mass_centre: tuple[float, float, float], mass_mm: float) -> Anatomy:
@@ -243,16 +181,7 @@ def _ventricle_mm(x: Field, y: Field, z: Field, size: float) -> Field:
     distance = np.full(x.shape, np.inf, np.float32)
     for path in (_VENTRICLE, *_BRANCHES):
         for start, end in pairwise(path):
-            distance = np.minimum(distance, _tube_mm(right, y, z, start, end, size))
+            distance = np.minimum(distance, tube_mm(right, y, z, start, end, size))
     third = ellipsoid_depth((x, y, z), (0, -8, 2), (1.8 * size, 15, 10))
     fourth = ellipsoid_depth((x, y, z), (0, -35, -34), (5 * size, 4 * size, 8))
     return np.minimum(distance, -np.maximum(third, fourth))
-
-
-def _tube_mm(x: Field, y: Field, z: Field, start: tuple[float, ...], end: tuple[float, ...], size: float) -> Field:
-    """Distance to a straight tube whose radius changes from ``start`` to ``end``, each ``(x, y, z, radius)``."""
-    along = np.subtract(end[:3], start[:3]).astype(np.float32)
-    share = (x - start[0]) * along[0] + (y - start[1]) * along[1] + (z - start[2]) * along[2]
-    share = np.clip(share / np.float32(along @ along), 0, 1)
-    square = sum((p - np.float32(s) - share * a) ** 2 for p, s, a in zip((x, y, z), start[:3], along, strict=True))
-    return np.asarray(np.sqrt(square) - np.float32(size) * (np.float32(start[3]) + share * np.float32(end[3] - start[3])), np.float32)

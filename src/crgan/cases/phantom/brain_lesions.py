@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from crgan.cases.phantom_tissue import Anatomy, Field, Grid, smooth_noise, step
+from crgan.cases.phantom.brain_tissue import Anatomy
+from crgan.cases.phantom.shapes import Field, Grid, free_place, rough_distance, smooth_noise, step
 
 NECROSIS, OEDEMA, ENHANCING = 1, 2, 4  # the label values of BraTS 2017 to 2021
 SHARE_OF_VOXELS = (0.001, 0.02)
@@ -78,17 +79,16 @@ def draw_other_lesions(anatomy: Anatomy, grid: Grid, rng: np.random.Generator, *
     radii += [float(rng.uniform(1.1, 1.7) * max(voxel, 1.0)) for _ in range(rng.integers(2, 6))]
     # In tissue, off the surface and off the ventricles, mostly white matter.
     likely = anatomy.head & (anatomy.tissue[0] < 0.05) & (anatomy.ventricle_mm > 3) & (anatomy.tissue[2] > 0.3)
-    places = np.argwhere(likely)
+    z, y, x = np.nonzero(likely)
+    places = np.stack([grid.axes[2][x], grid.axes[1][y], grid.axes[0][z]], axis=1)
     lesions = [main]
-    for radius in radii:
-        for _ in range(40):  # a crowded small brain may have no free place left; then there is one lesion fewer
-            z, y, x = (float(axis[i]) for axis, i in zip(grid.axes, places[rng.integers(len(places))], strict=True))
-            gaps = [float(np.linalg.norm(np.subtract((x, y, z), other.centre))) - 1.3 * (other.radius_mm + radius) for other in lesions]
-            if min(gaps) > 2 * voxel:
-                kinds: tuple[Kind, ...] = ("whole", "solid", "nodule", "oedema") if radius > 5 else ("nodule", "oedema", "solid")
-                contrast = float(rng.uniform(0.35, 1.0))
-                lesions.append(Lesion((x, y, z), radius, kinds[rng.integers(len(kinds))], contrast, int(rng.integers(2**31))))
-                break
+    for radius in radii if len(places) else ():
+        taken = [(lesion.centre, lesion.radius_mm) for lesion in lesions]
+        centre = free_place(places, radius, taken, gap_mm=2 * voxel, rng=rng)
+        if centre is not None:
+            kinds: tuple[Kind, ...] = ("whole", "solid", "nodule", "oedema") if radius > 5 else ("nodule", "oedema", "solid")
+            contrast = float(rng.uniform(0.35, 1.0))
+            lesions.append(Lesion(centre, radius, kinds[rng.integers(len(kinds))], contrast, int(rng.integers(2**31))))
     return tuple(lesions[1:])
 
 
@@ -109,7 +109,7 @@ def _draw(lesions: tuple[Lesion, ...], anatomy: Anatomy, grid: Grid) -> LesionMa
     labels = np.zeros(grid.shape, np.uint8)
     strength = np.zeros((3, *grid.shape), np.float32)
     for lesion in lesions:
-        box = _box(grid, lesion)
+        box = grid.around(lesion.centre, 1.6 * lesion.radius_mm + 4)
         local = grid.crop(box)
         depths = _depths_mm(lesion, local, anatomy.tissue[(slice(None), *box)], anatomy.ventricle_mm[box])
         allowed = anatomy.head[box] & ~_crumbs(depths[0] > 0)
@@ -131,28 +131,11 @@ def _crumbs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray((sizes < 0.1 * sizes.max())[parts] & mask)
 
 
-def _box(grid: Grid, lesion: Lesion) -> tuple[slice, slice, slice]:
-    reach = 1.6 * lesion.radius_mm + 4
-    slices = []
-    for axis, centre in zip(grid.axes, reversed(lesion.centre), strict=True):
-        start, stop = np.searchsorted(axis, (centre - reach, centre + reach))
-        slices.append(slice(int(start), int(stop)))
-    return slices[0], slices[1], slices[2]
-
-
 def _depths_mm(lesion: Lesion, grid: Grid, tissue: Field, ventricle_mm: Field) -> tuple[Field, Field, Field]:
     """Depth below the surfaces of oedema, core and enhancing part (mm, negative outside); each lies inside the one before."""
     rng = np.random.default_rng(lesion.seed)
     radius = lesion.radius_mm
-    z, y, x = np.meshgrid(*(axis - np.float32(c) for axis, c in zip(grid.axes, reversed(lesion.centre), strict=True)), indexing="ij")
-    stretch = np.exp(rng.uniform(-0.2, 0.2, 3))
-    stretch /= np.prod(stretch) ** (1 / 3)
-    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
-    along = [(turn[i, 0] * x + turn[i, 1] * y + turn[i, 2] * z) / stretch[i] for i in range(3)]
-    distance = np.sqrt(along[0] ** 2 + along[1] ** 2 + along[2] ** 2).astype(np.float32)
-    if radius > 2.5:
-        # Rough outlines; noise of a fixed lattice says nothing about a lesion smaller than its pitch.
-        distance = distance + np.float32(0.17 * radius) * smooth_noise(grid, max(1.2 * radius, 4.0), rng)
+    distance = rough_distance(grid, lesion.centre, radius, rng)
     fluid, grey, _ = tissue
     # Oedema runs along white matter, less into the cortex, and neither fluid nor the ventricles hold any.
     barrier = np.minimum(0.55 * radius, 3.0) * grey + np.minimum(1.5 * radius, 8.0) * np.clip(2 * fluid - 0.4, 0, 1)

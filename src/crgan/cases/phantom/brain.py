@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.labels import LabelScheme
-from crgan.cases.phantom_lesions import ENHANCING, NECROSIS, OEDEMA, LesionMaps, draw_lesions, draw_main_lesion, draw_other_lesions
-from crgan.cases.phantom_tissue import Anatomy, Field, Grid, draw_anatomy, smooth_noise
-from crgan.errors import fail
-from crgan.files import atomic_write, write_json
-from crgan.progress import Progress, Silent
+from crgan.cases.phantom.brain_lesions import ENHANCING, NECROSIS, OEDEMA, LesionMaps, draw_lesions, draw_main_lesion, draw_other_lesions
+from crgan.cases.phantom.brain_tissue import Anatomy, draw_anatomy
+from crgan.cases.phantom.sample import Kind, Phantom
+from crgan.cases.phantom.shapes import Box, Field, Grid, smooth_noise
+from crgan.cases.phantom.writing import check_request, write_phantoms
+from crgan.progress import Progress
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 LABELS = LabelScheme(
     classes={NECROSIS: "core", OEDEMA: "oedema", ENHANCING: "enhancing"},
     regions={"WT": (NECROSIS, OEDEMA, ENHANCING), "TC": (NECROSIS, ENHANCING), "ET": (ENHANCING,)},
 )
-SMALLEST_EDGE = 32
+KIND = Kind(name="brain", modalities=MODALITIES, labels=LABELS, spatial="volumes")
 
 _HEAD_MM = (155.0, 200.0, 160.0)  # the box along z, y, x that holds every brain with a margin
 # Mean intensity of fluid, grey matter, white matter and blood, white matter in t1 being 1; then of oedema, core and enhancing tissue.
@@ -34,35 +33,16 @@ _CONTRAST: dict[str, tuple[tuple[float, float, float, float], tuple[float, float
 _NOISE = (0.018, 0.045)  # standard deviation of the scanner's noise, as a share of white matter in t1
 
 
-@dataclass(frozen=True, slots=True)
-class Brain:
-    """One phantom patient on a grid of shape ``(Z, Y, X)``, x to the right, y to the front, z up.
-
-    Parameters
-    ----------
-    images
-        int16 ``(4, Z, Y, X)`` in the order of :data:`MODALITIES`; 0 exactly outside the head, above 0 inside.
-    labels
-        uint8 ``(Z, Y, X)`` with the values of :data:`LABELS`.
-    spacing_mm
-        Along z, y and x.
-    """
-
-    images: NDArray[np.int16]
-    labels: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
-
-
 def write_brains(
     out: Path,
     *,
     count: int,
     shape: tuple[int, int, int] = (155, 240, 240),
     seed: int = 0,
-    labelled: bool = True,
+    layout: str = "patient_folders",
     progress: Progress | None = None,
-) -> list[Path]:
-    """Write phantom patients, one folder each: ``OUT/brain_000/brain_000_t1.nii.gz`` and so on.
+) -> None:
+    """Write phantom patients; by default one folder each: ``OUT/brain_000/brain_000_t1.nii.gz`` and so on.
 
     Parameters
     ----------
@@ -74,41 +54,29 @@ def write_brains(
         Voxels along z, y and x, each at least 32. At 155 × 240 × 240 a voxel is 1 mm; other shapes hold the same head.
     seed
         Of all random numbers, at least 0.
-    labelled
-        Also write ``…_seg.nii.gz`` and ``OUT/labels.json``.
+    layout
+        How the files are laid out and named; see :data:`crgan.cases.phantom.layouts.WRITERS`.
     progress
         Who is told how far it is.
-
-    Returns
-    -------
-    list[Path]
-        The patients' folders.
 
     Raises
     ------
     CrganError
-        For a count, shape or seed out of range, a folder that holds something, or a disk that cannot be written to.
+        For a count, shape, seed or layout out of range, a folder that holds something, or a disk that cannot be written to.
     """
-    _check(out, count=count, shape=shape, seed=seed)
-    folders = [out / f"brain_{index:03d}" for index in range(count)]
-    with (progress or Silent()).task("drawing", count) as task:
-        for index, folder in enumerate(folders):
-            brain = draw_brain(index, shape=shape, seed=seed)
-            for modality, image in zip(MODALITIES, brain.images, strict=True):
-                _write(folder / f"{folder.name}_{modality}.nii.gz", image, brain.spacing_mm)
-            if labelled:
-                _write(folder / f"{folder.name}_seg.nii.gz", brain.labels, brain.spacing_mm)
-            task.advance()
-    if labelled:
-        write_json(out / "labels.json", LABELS.to_json())
-    return folders
+    check_request(out, count=count, shape=shape, seed=seed)
+    brains = (draw_brain(index, shape=shape, seed=seed) for index in range(count))
+    write_phantoms(out, brains, count, kind=KIND, layout=layout, progress=progress)
 
 
-def draw_brain(index: int, *, shape: tuple[int, int, int], seed: int) -> Brain:
-    """Draw patient ``index``: the same one for the same ``(seed, index, shape)``."""
+def draw_brain(index: int, *, shape: tuple[int, int, int], seed: int) -> Phantom:
+    """Draw patient ``index``: the same one for the same ``(seed, index, shape)``.
+
+    Its images are int16 in the order of :data:`MODALITIES`, 0 exactly outside the head and above 0 inside; its labels uint8.
+    """
     rng = np.random.default_rng([seed, index])
     spacing = _spacing_mm(shape)
-    whole = Grid(_axes(shape, spacing), spacing)
+    whole = Grid.centred(shape, spacing)
     box = _head_box(whole)
     grid = whole.crop(box)
 
@@ -121,7 +89,7 @@ def draw_brain(index: int, *, shape: tuple[int, int, int], seed: int) -> Brain:
         images[channel][box] = _scan(modality, anatomy, lesions, grid, rng)
     labels = np.zeros(shape, np.uint8)
     labels[box] = lesions.labels
-    return Brain(images, labels, spacing)
+    return Phantom(name=f"brain_{index:03d}", images=images, labels=labels, spacing_mm=spacing)
 
 
 def _scan(modality: str, anatomy: Anatomy, lesions: LesionMaps, grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
@@ -166,48 +134,10 @@ def _spacing_mm(shape: tuple[int, int, int]) -> tuple[float, float, float]:
     return z, max(y, x), max(y, x)
 
 
-def _axes(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> tuple[Field, Field, Field]:
-    """Voxel centres along z, y and x in mm, 0 in the middle."""
-    z, y, x = ((np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)) * np.float32(s) for n, s in zip(shape, spacing_mm, strict=True))
-    return z, y, x
-
-
-def _head_box(grid: Grid) -> tuple[slice, slice, slice]:
+def _head_box(grid: Grid) -> Box:
     """Where the head is, never at the grid's border: nothing need be drawn elsewhere, at full size in half of the grid."""
     ends = []
     for axis, edge in zip(grid.axes, _HEAD_MM, strict=True):
         inside = np.flatnonzero(np.abs(axis) < edge / 2)
         ends.append(slice(max(int(inside[0]), 1), min(int(inside[-1]) + 1, axis.size - 1)))
     return ends[0], ends[1], ends[2]
-
-
-def _write(path: Path, array: NDArray[np.int16 | np.uint8], spacing_mm: tuple[float, float, float]) -> None:
-    """Write ``(Z, Y, X)`` as NIfTI with axes right, front, up and the origin in the middle."""
-    affine = np.diag([*reversed(spacing_mm), 1.0])
-    affine[:3, 3] = [-s * (n - 1) / 2 for s, n in zip(reversed(spacing_mm), reversed(array.shape), strict=True)]
-    image = nib.nifti1.Nifti1Image(array.transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    with atomic_write(path, suffix=".nii.gz") as temporary:
-        nib.save(image, temporary)
-
-
-def _check(out: Path, *, count: int, shape: tuple[int, int, int], seed: int) -> None:
-    if count < 1:
-        raise fail("The number of phantom patients is too small.", where="count", expected="at least 1", got=str(count))
-    if min(shape) < SMALLEST_EDGE:
-        raise fail(
-            "The phantom's shape is too small to hold a brain.",
-            where="shape",
-            expected=f"three numbers (Z, Y, X), each at least {SMALLEST_EDGE}",
-            got=" × ".join(map(str, shape)),
-            fix=f"choose a larger shape, for example {SMALLEST_EDGE} {SMALLEST_EDGE} {SMALLEST_EDGE}",
-        )
-    if seed < 0:
-        raise fail("The seed is negative.", where="seed", expected="0 or more", got=str(seed))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise fail(
-            "The output folder is not empty.",
-            where=out,
-            expected="a new or empty folder",
-            fix="choose another folder, or empty this one first",
-        )

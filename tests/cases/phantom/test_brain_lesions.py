@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crgan.cases.phantom_lesions import (
+from crgan.cases.phantom.brain_lesions import (
     ENHANCING,
     NECROSIS,
     OEDEMA,
@@ -14,7 +14,8 @@ from crgan.cases.phantom_lesions import (
     draw_main_lesion,
     draw_other_lesions,
 )
-from crgan.cases.phantom_tissue import Anatomy, Grid, draw_anatomy
+from crgan.cases.phantom.brain_tissue import Anatomy, draw_anatomy
+from crgan.cases.phantom.shapes import Grid
 
 
 def white_matter(shape: tuple[int, int, int] = (41, 41, 41), spacing_mm: float = 1.0) -> tuple[Anatomy, Grid]:
