@@ -22,6 +22,7 @@ from crgan.training.validation import truth_masks
 MOST_PICTURED = 3
 _CURVES = {"dice": "Dice (higher is better)", "fnr": "FNR (lower is better)", "loss": "training loss"}
 _FIGURES = {"step": "step", "seconds": "seconds", "loss": "training loss", "dice": "Dice", "fnr": "FNR"}
+_DIGITS = {"step": ",.0f", "seconds": ",.0f", "loss": ".3f", "dice": ".3f", "fnr": ".3f"}
 
 
 def write_page(
@@ -52,7 +53,7 @@ def write_page(
             Table(
                 caption="Validation while training",
                 columns=["stage", *_FIGURES.values()],
-                rows=[[row["stage"], *(row[name] for name in _FIGURES)] for row in rows],
+                rows=[[row["stage"], *(format(float(row[name]), digits) for name, digits in _DIGITS.items())] for row in rows],
                 note="Means over the validation cases and targets: in the adversarial stage of the generator alone"
                 + (", in the refinement stage with the dial at (0.5, 0.5). " if model.refiner is not None else ". ")
                 + "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
@@ -131,7 +132,7 @@ def _pictures(model: Model, cases: Sequence[StoredCase]) -> Figure:
         png=draw_overlays([_overlay(model, case) for case in cases], model.labels.targets),
         alt=f"Slices of validation patients: image, {stages}.",
         caption="One row per validation case, on the slice that tells most about the generator's errors. "
-        f"The image is {modality}, as the networks see it.",
+        f"Of the modalities it shows {modality}, as the networks see it.",
     )
 
 
