@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from crgan.config import Config, load_config
     from crgan.errors import CrganError
     from crgan.evaluation.evaluate import evaluate
+    from crgan.inference.calibrate import calibrate
     from crgan.inference.predict import predict
     from crgan.model import Model
     from crgan.training.run import train
@@ -26,6 +27,7 @@ __all__ = [
     "CrganError",
     "Dataset",
     "Model",
+    "calibrate",
     "check",
     "evaluate",
     "load_config",
@@ -41,6 +43,7 @@ _HOMES = {
     "CrganError": ("crgan.errors", "CrganError"),
     "Dataset": ("crgan.cases.case", "Dataset"),
     "Model": ("crgan.model", "Model"),
+    "calibrate": ("crgan.inference.calibrate", "calibrate"),
     "check": ("crgan.cases.integrity", "check_cases"),
     "evaluate": ("crgan.evaluation.evaluate", "evaluate"),
     "load_config": ("crgan.config", "load_config"),

@@ -50,6 +50,7 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps or auto.  [defa
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.  [default: all cores]")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the output folder.")]
 CaseList = Annotated[str | None, typer.Option("--cases", metavar="A,B,C", help="Only these cases.")]
+Per = Annotated[Literal["voxel", "lesion"], typer.Option(help="What the promise counts.")]
 SplitFile = Annotated[Path | None, typer.Option("--split", metavar="FILE", help="Split file; --part says which side of it is taken.")]
 SplitPart = Annotated[Literal["train", "test"], typer.Option("--part", help="Side of the split file.")]
 PhantomLayout = Annotated[str, typer.Option("--layout", help="How the files are laid out and named: any that `crgan` reads.")]
@@ -179,6 +180,8 @@ def predict(
     generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
+    max_fnr: Annotated[float | None, typer.Option(help="Also write the sets that keep to this promise of `crgan calibrate`.")] = None,
+    per: Per = "voxel",
     overwrite: Overwrite = False,
     cases: CaseList = None,
     split: SplitFile = None,
@@ -207,6 +210,8 @@ def predict(
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,
+        max_fnr=max_fnr,
+        per=per,
         overwrite=overwrite,
         cases=_chosen_cases(images, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
         device=device or "auto",
@@ -217,6 +222,55 @@ def predict(
         progress=terminal_progress(console),
     )
     console.print(f"{len(masks)} masks written to {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `crgan train`.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled patients that training has not read, in any layout.")],
+    max_fnr: Annotated[float, typer.Option(help="Largest share that may be missed on average, for example 0.1.")],
+    per: Per = "voxel",
+    cases: CaseList = None,
+    split: SplitFile = None,
+    part: SplitPart = "test",
+    fold: SplitFold = None,
+    device: Device = None,
+    threads: Threads = None,
+    layout: Layout = None,
+    pattern: Pattern = None,
+    group: Group = None,
+) -> None:
+    """Promise how little will be missed.
+
+    Finds the sensitivity at which new patients' misses stay below a limit on average, and stores it with the model.
+    """
+    from crgan.console import print_table, terminal_progress
+    from crgan.inference.calibrate import calibrate as make_promise
+
+    console = _console()
+    promise = make_promise(
+        run,
+        data,
+        max_fnr=max_fnr,
+        per=per,
+        cases=_chosen_cases(data, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
+        device=device or "auto",
+        threads=threads,
+        layout=layout,
+        pattern=pattern,
+        group=group,
+        progress=terminal_progress(console),
+    )
+    columns = ["target", "patients", "lambda", "missed", "marked"]
+    rows = [
+        [target, str(found.patients), f"{found.sensitivity:.3f}", f"{found.missed:.3f}", f"{found.marked:.4f}"]
+        for target, found in promise.targets.items()
+    ]
+    print_table(console, columns, rows)
+    for target in promise.targets:
+        console.print(promise.statement(target), markup=False)
+    command = f"crgan predict {shlex.quote(str(run))} IMAGES --out MASKS --max-fnr {max_fnr:g} --per {per}"
+    console.print(f"`{command}` writes the sets.", markup=False, soft_wrap=True)
 
 
 @app.command()

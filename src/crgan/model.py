@@ -18,6 +18,7 @@ from torch import nn
 
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config, DataSettings, parse_config
+from crgan.conformal import Promise
 from crgan.errors import fail
 from crgan.files import atomic_write, read_json, write_json
 from crgan.machine import choose_device
@@ -42,6 +43,30 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimate:
+    """What the networks say of a prepared image.
+
+    Parameters
+    ----------
+    generator
+        ``(K, Z, Y, X)`` float16, the generator's probabilities.
+    corrected
+        The same after refinement; the generator's decision where the refiner did not look. None if no refiner acts.
+    seen
+        Bool ``(Z, Y, X)``: where the refiner looked; None if none acts.
+    """
+
+    generator: NDArray[np.float16]
+    corrected: NDArray[np.float16] | None = None
+    seen: NDArray[np.bool_] | None = None
+
+    @property
+    def final(self) -> NDArray[np.float16]:
+        """The corrected probabilities where the refiner looked, the generator's elsewhere."""
+        return self.generator if self.corrected is None else np.where(self.seen, self.corrected, self.generator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segmentation:
     """What a model says of an image, on the image's grid.
 
@@ -50,7 +75,8 @@ class Segmentation:
     labels
         ``(Z, Y, X)`` label values, uint8 or uint16.
     probabilities
-        ``(K, Z, Y, X)`` float32, the final probability of each target; None unless asked for.
+        ``(K, Z, Y, X)`` float32, the final probability of each target: after refinement where the refiner looked, the
+        generator's elsewhere; None unless asked for.
     missed, added
         ``(K, Z, Y, X)`` float32, the refiner's false-negative and false-positive masks; None unless asked for.
     """
@@ -81,6 +107,8 @@ class Model:
         The setting of the dial that was best on validation patients.
     discriminator
         Where the refiner sees its map; it is not needed otherwise.
+    promises
+        What `crgan calibrate` found.
     """
 
     generator: nn.Module
@@ -91,6 +119,7 @@ class Model:
     fingerprint: Fingerprint
     dial: Dial
     discriminator: nn.Module | None = None
+    promises: tuple[Promise, ...] = ()
 
     def segment(
         self,
@@ -131,25 +160,18 @@ class Model:
         if image.ndim == 3:
             image = image[None]
         refiner = None if generator_only else self.refiner
-        if refiner is None and (fn_threshold is not None or fp_threshold is not None):
-            raise fail(
-                "The dial moves what the refiner decides, and no refiner acts here.",
-                got="a threshold together with --generator-only, or a model without a refiner",
-                fix="leave the thresholds out",
-            )
-        p = self.dial.p if fn_threshold is None else fn_threshold
-        q = self.dial.q if fp_threshold is None else fp_threshold
-        if not (0 <= p <= 1 and 0 <= q <= 1):
-            raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
+        p, q = self._dial_for(fn_threshold, fp_threshold, refined=refiner is not None)
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         prepared = self.pipeline.apply(image, spacing_mm)
-        first, refined = self.work_out(prepared.image, refined=refiner is not None, case_id=case_id)
-        working = first if refined is None else np.concatenate([first, refined])
+        estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id)
+        working = [estimate.generator]
+        if estimate.corrected is not None:
+            working += [estimate.corrected, *([estimate.final] if maps else [])]
         shape = image.shape[1:]
         labels = np.zeros(shape, self.labels.decode(np.zeros((targets, 0), bool)).dtype)
         kept = np.zeros((3 if refiner is not None else 1, targets, *shape), np.float32) if maps else None
-        for part, values in self.pipeline.restore_slabs(working, prepared.geometry):
-            probabilities, corrected = values[:targets], values[-targets:]
+        for part, values in self.pipeline.restore_slabs(np.concatenate(working), prepared.geometry):
+            probabilities, corrected = values[:targets], values[targets : 2 * targets]
             decided = decide(probabilities, exclusive=exclusive)
             if refiner is None:
                 masks = settle(decided, probabilities, exclusive=exclusive)
@@ -157,7 +179,7 @@ class Model:
                 masks = decide_corrected(decided, corrected, p=p, q=q, exclusive=exclusive)
             labels[part] = self.labels.decode(masks)
             if kept is not None:
-                kept[0, :, part] = corrected
+                kept[0, :, part] = values[-targets:]
                 if refiner is not None:
                     kept[1, :, part] = np.where(decided, 0, corrected)
                     kept[2, :, part] = np.where(decided, 1 - corrected, 0)
@@ -167,31 +189,38 @@ class Model:
             return Segmentation(labels=labels, probabilities=kept[0])
         return Segmentation(labels=labels, probabilities=kept[0], missed=kept[1], added=kept[2])
 
-    def work_out(
-        self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = ""
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16] | None]:
-        """Work out the probabilities of a prepared image.
+    def _dial_for(self, fn_threshold: float | None, fp_threshold: float | None, *, refined: bool) -> tuple[float, float]:
+        if not refined and (fn_threshold is not None or fp_threshold is not None):
+            raise fail(
+                "The dial moves what the refiner decides, and no refiner acts here.",
+                got="a threshold together with --generator-only, or a model without a refiner",
+                fix="leave the thresholds out",
+            )
+        p = self.dial.p if fn_threshold is None else fn_threshold
+        q = self.dial.q if fp_threshold is None else fp_threshold
+        if not (0 <= p <= 1 and 0 <= q <= 1):
+            raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
+        return p, q
+
+    def estimate(self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = "") -> Estimate:
+        """Work out the probabilities of a prepared image ``(M, Z, Y, X)``.
 
         Parameters
         ----------
         image
-            ``(M, Z, Y, X)``, prepared.
+            As the pipeline prepares it.
         refined
             Let the refiner act, if the system has one.
         case_id
             Seeds the noise channel of systems that have one.
-
-        Returns
-        -------
-        probabilities, corrected
-            The generator's and those after refinement, ``(K, Z, Y, X)``; None in place of the latter if no refiner acts.
         """
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         first = generate(self.generator, image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
         if not refined or self.refiner is None:
-            return first, None
+            return Estimate(generator=first)
         said = first if self.discriminator is None else np.concatenate([first, judge(self.discriminator, image, first, self.config)])
-        return first, refine(self.refiner, image, said, self.config, targets=targets, exclusive=exclusive)
+        corrected, seen = refine(self.refiner, image, said, self.config, targets=targets, exclusive=exclusive)
+        return Estimate(generator=first, corrected=corrected, seen=seen)
 
     def save(self, folder: Path) -> None:
         """Write the model; ``model.json`` comes last, so a folder that has it is complete."""
@@ -213,6 +242,7 @@ class Model:
                 "config": self.config.model_copy(update={"data": DataSettings()}).model_dump(mode="json"),
                 "fingerprint": self.fingerprint.to_json(),
                 "dial": {"p": self.dial.p, "q": self.dial.q},
+                "promises": [promise.to_json() for promise in self.promises],
                 "sha256": files,
             },
         )
@@ -270,11 +300,20 @@ class Model:
             pipeline=pipeline,
             fingerprint=Fingerprint.from_json(description["fingerprint"]),
             dial=Dial(**description["dial"]),
+            promises=tuple(Promise.from_json(promise) for promise in description.get("promises", ())),
         )
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.generator, "refiner": self.refiner, "discriminator": self.discriminator}
         return {name: network for name, network in networks.items() if network is not None}
+
+
+def add_promise(path: Path | str, promise: Promise) -> None:
+    """Write a promise into a model's description, in place of an earlier one of the same limit."""
+    description = _model_folder(Path(path)) / _DESCRIPTION
+    data = read_json(description)
+    others = [found for found in data.get("promises", []) if (found["max_fnr"], found["per"]) != (promise.max_fnr, promise.per)]
+    write_json(description, {**data, "promises": [*others, promise.to_json()]})
 
 
 def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -149,7 +149,8 @@ def real_refiner(config: Config) -> nn.Module:
 
 def whole_way(image: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     probabilities = generate(real_generator(config), image, config, targets=2, exclusive=True, case_id="a")
-    return probabilities, refine(real_refiner(config), image, probabilities, config, targets=len(probabilities), exclusive=True)
+    corrected, _ = refine(real_refiner(config), image, probabilities, config, targets=len(probabilities), exclusive=True)
+    return probabilities, corrected
 
 
 @pytest.mark.parametrize("coarseness", [1, 2])
@@ -168,7 +169,7 @@ def test_a_patient_does_not_depend_on_batch_size_or_on_who_came_before(
     generator, refiner = real_generator(config), real_refiner(config)
     for other in (7 + 3 * images(2, 5, 9, 20, seed=1), image):
         probabilities = generate(generator, other, config, targets=2, exclusive=True, case_id="a")
-        corrected = refine(refiner, other, probabilities, config, targets=len(probabilities), exclusive=True)
+        corrected, _ = refine(refiner, other, probabilities, config, targets=len(probabilities), exclusive=True)
     np.testing.assert_array_equal(probabilities, together[0])
     np.testing.assert_array_equal(corrected, together[1])
 
@@ -221,7 +222,7 @@ def blob() -> np.ndarray:
 
 def test_corrected_where_looked_at_and_decided_elsewhere() -> None:
     probabilities = blob()
-    found = refine(
+    found, _ = refine(
         says_errors(0.75, 0.375),
         images(1, 12, 40, 40),
         probabilities,
@@ -244,7 +245,7 @@ def test_what_no_window_sees_keeps_the_decision_though_it_be_foreground() -> Non
     probabilities[0, :, 2:5, 2:5], probabilities[0, 1, 30, 30] = 0.75, 1
     config = settings(planes=("axial",))
     config = config.model_copy(update={"refinement": config.refinement.model_copy(update={"candidate": 0.9})})
-    found = refine(says_errors(0.25, 0.75), images(1, 3, 40, 40), probabilities, config, targets=len(probabilities), exclusive=False)
+    found, _ = refine(says_errors(0.25, 0.75), images(1, 3, 40, 40), probabilities, config, targets=len(probabilities), exclusive=False)
     expected = (probabilities >= 0.5).astype(float)
     expected[0, :, 27:35, 27:35] = 0.25  # what was missed there, or what is left of what was found there
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -253,7 +254,7 @@ def test_what_no_window_sees_keeps_the_decision_though_it_be_foreground() -> Non
 def test_only_planes_that_looked_at_a_voxel_are_averaged() -> None:
     probabilities = np.zeros((1, 20, 20, 20), np.float16)
     probabilities[0, 10, 10, 10] = 0.25
-    found = refine(says_errors(0.5, 0.5), images(1, 20, 20, 20), probabilities, settings(), targets=len(probabilities), exclusive=False)
+    found, _ = refine(says_errors(0.5, 0.5), images(1, 20, 20, 20), probabilities, settings(), targets=len(probabilities), exclusive=False)
     seen = np.zeros((20, 20, 20), bool)
     for axis in range(3):  # windows of slices 8 to 11 and 10 to 13, and a tile of 8 voxels
         looked_at = [slice(7, 15)] * 3
@@ -274,14 +275,14 @@ def test_exclusive_targets_are_corrected_from_the_decision_among_them() -> None:
     probabilities = np.zeros((2, 1, 8, 8), np.float16)
     probabilities[0], probabilities[1] = 0.375, 0.5  # the second wins, though neither has more than a half
     network = Says(lambda x: torch.zeros(*x.shape[:2], 4, *x.shape[3:]) + torch.tensor([2.0, 2.0, -3.0, -3.0]).view(4, 1, 1))
-    found = refine(network, images(1, 1, 8, 8), probabilities, settings(planes=("axial",)), targets=len(probabilities), exclusive=True)
+    found, _ = refine(network, images(1, 1, 8, 8), probabilities, settings(planes=("axial",)), targets=len(probabilities), exclusive=True)
     np.testing.assert_allclose(found[0], sigmoid(2), atol=1e-3)
     np.testing.assert_allclose(found[1], 1 - sigmoid(-3), atol=1e-3)
 
 
 def test_without_candidates_the_refiner_is_not_asked() -> None:
     network = says_errors(0.9, 0.9)
-    found = refine(network, images(1, 6, 8, 8), np.zeros((1, 6, 8, 8), np.float16), settings(), targets=1, exclusive=False)
+    found, _ = refine(network, images(1, 6, 8, 8), np.zeros((1, 6, 8, 8), np.float16), settings(), targets=1, exclusive=False)
     assert not found.any()
     assert not network.shown
 
@@ -290,14 +291,14 @@ def test_the_discriminators_map_is_seen_and_not_decided_by() -> None:
     probabilities = np.full((1, 3, 8, 8), 0.9, np.float16)
     network = says_errors(0.25, 0.75)
     said = np.concatenate([probabilities, np.full((1, 3, 8, 8), 0.125, np.float16)])
-    found = refine(network, images(1, 3, 8, 8), said, settings(planes=("axial",)), targets=1, exclusive=False)
+    found, _ = refine(network, images(1, 3, 8, 8), said, settings(planes=("axial",)), targets=1, exclusive=False)
     np.testing.assert_allclose(found, 0.25, atol=1e-3)  # 1 - FP, since the generator's decision is 1
     assert network.shown[-1].shape[2] == 3
     assert float(network.shown[-1][:, :, 2].mean()) == pytest.approx(0.125)
 
 
 def test_without_attention_whole_slices_are_looked_at() -> None:
-    found = refine(
+    found, _ = refine(
         says_errors(0.75, 0.375),
         images(1, 6, 20, 9),
         np.zeros((1, 6, 20, 9), np.float16),

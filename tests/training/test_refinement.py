@@ -129,7 +129,7 @@ def test_validation_is_that_of_the_whole_volume_at_the_neutral_dial(refinement_p
     parts.stage.step(0, 4)
     refiner = parts.stage.modules["refiner"].eval()
     corrected = [
-        refine(refiner, stored.image, probabilities, parts.config, targets=len(probabilities), exclusive=False)
+        refine(refiner, stored.image, probabilities, parts.config, targets=len(probabilities), exclusive=False)[0]
         for stored, probabilities in parts.validation
     ]
     judged = parts.stage.judge(least=0.3)

@@ -74,11 +74,12 @@ def test_the_refiner_can_see_what_the_discriminator_thinks(patients: Path, small
     assert model.refiner is not None
     assert model.refiner.channels == 2 + 2 + 1  # modalities, regions, the map
     image = np.random.default_rng(0).normal(size=(2, 8, 24, 24)).astype(np.float32)
-    _, corrected = model.work_out(image)
+    corrected = model.estimate(image).corrected
     assert model.discriminator is not None
     torch.nn.init.constant_(model.discriminator.head.bias, 5.0)
-    _, convinced = model.work_out(image)
+    convinced = model.estimate(image).corrected
     assert corrected is not None
+    assert convinced is not None
     assert not np.array_equal(corrected, convinced)
 
 

@@ -15,6 +15,7 @@ from crgan.cases.files import read_geometry, split_suffix, write_labels, write_m
 from crgan.cases.integrity import check_cases
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_image
+from crgan.conformal import Promise, Unit, promised_set
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
 from crgan.inference.modalities import in_model_order
@@ -36,6 +37,8 @@ def predict(
     generator_only: bool = False,
     probabilities: bool = False,
     errors: bool = False,
+    max_fnr: float | None = None,
+    per: Unit = "voxel",
     overwrite: bool = False,
     cases: Sequence[str] | None = None,
     device: str = "auto",
@@ -61,6 +64,8 @@ def predict(
         Leave the refiner out.
     probabilities, errors
         Also write the probability, or the false-negative and false-positive mask, of each target.
+    max_fnr, per
+        Also write the set of voxels that keeps to this promise of :func:`crgan.calibrate`, of each target.
     overwrite
         Write into a folder that already holds something.
     cases
@@ -87,6 +92,7 @@ def predict(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")
     model = Model.load(run, device=device)
+    promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
     ordered = in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities)
@@ -106,12 +112,15 @@ def predict(
                 fn_threshold=fn_threshold,
                 fp_threshold=fp_threshold,
                 generator_only=generator_only,
-                maps=probabilities or errors,
+                maps=probabilities or errors or promise is not None,
             )
             path = masks[case.case_id]
             write_labels(path, from_canonical(found.labels[None], volume.geometry)[0], volume.geometry)
             for name, array in _maps(found, model.labels.targets, probabilities=probabilities, errors=errors).items():
                 write_map(out / "maps" / f"{case.case_id}_{name}.nii.gz", from_canonical(array[None], volume.geometry)[0], volume.geometry)
+            for name, mask in _promised_sets(found, promise).items():
+                turned = from_canonical(mask[None].astype(np.uint8), volume.geometry)[0]
+                write_labels(out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, volume.geometry)
             written.append(path)
             task.advance()
     return written
@@ -160,6 +169,33 @@ def _spare_inputs(masks: Iterable[Path], dataset: Dataset) -> None:
             got=f"{len(taken)} masks that would",
             fix="choose another --out than a folder of the data set",
         )
+
+
+def _promise(model: Model, max_fnr: float, per: Unit, *, where: Path | str, generator_only: bool) -> Promise:
+    """The promise asked for, which must have been made for this model."""
+    if generator_only:
+        raise fail("A promise is made for the whole system.", where="--max-fnr with --generator-only", fix="leave one of them out")
+    for promise in model.promises:
+        if (promise.max_fnr, promise.per) == (max_fnr, per):
+            return promise
+    made = ", ".join(f"{promise.max_fnr:g} per {promise.per}" for promise in model.promises)
+    raise fail(
+        "The model has made no such promise.",
+        where=where,
+        expected=f"a promise of {max_fnr:g} per {per}",
+        got=made or "none",
+        fix=f"crgan calibrate RUN DATA --max-fnr {max_fnr:g} --per {per}, with patients that training has not read",
+    )
+
+
+def _promised_sets(found: Segmentation, promise: Promise | None) -> dict[str, NDArray[np.bool_]]:
+    """The set that was promised of each target, by file name ending."""
+    if promise is None or found.probabilities is None:
+        return {}
+    return {
+        f"{target.replace(' ', '-')}_promise": promised_set(values, guarantee.sensitivity)
+        for (target, guarantee), values in zip(promise.targets.items(), found.probabilities, strict=True)
+    }
 
 
 def _maps(found: Segmentation, targets: Sequence[str], *, probabilities: bool, errors: bool) -> dict[str, NDArray[np.float32]]:

@@ -137,7 +137,7 @@ def decide(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[n
 
 def refine(
     refiner: nn.Module, image: NDArray[np.generic], said: NDArray[np.float16], config: Config, *, targets: int, exclusive: bool
-) -> NDArray[np.float16]:
+) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """Correct the generator's decision.
 
     Parameters
@@ -155,9 +155,11 @@ def refine(
 
     Returns
     -------
-    NDArray
+    corrected
         ``(K, Z, Y, X)`` float16: the corrected probability P*, averaged over the planes that looked at a voxel; the
         generator's decision, 0 or 1, where none did.
+    seen
+        Bool ``(Z, Y, X)``: where one did.
     """
     probabilities = said[:targets]
     candidates = candidate_voxels(probabilities, config, exclusive=exclusive)
@@ -182,7 +184,7 @@ def refine(
     corrected = decide(probabilities, exclusive=exclusive).astype(np.float16)
     seen = sums.planes > 0
     corrected[:, seen] = sums.total[:, seen] / sums.planes[seen]
-    return corrected
+    return corrected, seen
 
 
 class _Sums:

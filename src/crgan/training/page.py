@@ -138,8 +138,8 @@ def _pictures(model: Model, cases: Sequence[StoredCase]) -> Figure:
 
 def _overlay(model: Model, case: StoredCase) -> Overlay:
     exclusive = model.labels.exclusive
-    said, corrected = model.work_out(case.image, case_id=case.case_id)
-    decided = decide(said, exclusive=exclusive)
+    estimate = model.estimate(case.image, case_id=case.case_id)
+    decided, corrected = decide(estimate.generator, exclusive=exclusive), estimate.corrected
     # Rows of a picture run downwards, those of a slice of a patient upwards.
     turned = np.s_[..., :: -1 if case.image.shape[1] == 1 else 1, :]
     refinement = None

@@ -129,7 +129,7 @@ class RefinementStage:
         refiner, exclusive, targets = self.modules["refiner"].eval(), self._labels.exclusive, len(self._labels.targets)
         judged = []
         for case, said in self._validation:
-            corrected = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
+            corrected, _ = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
             decided, truth = decide(said[:targets], exclusive=exclusive), truth_masks(case, self._labels)
             matters = (decided | truth | (corrected >= least)).any(axis=0) & _known(case)
             judged.append(Judged(decided=decided[:, matters], corrected=corrected[:, matters], truth=truth[:, matters]))
