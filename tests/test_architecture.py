@@ -70,7 +70,7 @@ def test_layers_below_torch_do_not_import_it_at_module_level(repository: Path) -
 
 # A room may import from the rooms before it, and from nothing after it.
 ORDER = [
-    *("errors", "files", "progress"),
+    *("errors", "files", "progress", "conformal"),
     *("machine", "report", "cases", "evaluation", "preprocessing", "config", "planning"),
     *("sequences", "networks", "sweep", "model", "training", "inference"),
     *("console", "demo", "cli"),
