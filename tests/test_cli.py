@@ -16,6 +16,7 @@ from crgan.cases.case import Dataset
 from crgan.cases.phantom import write_brains
 from crgan.cli import app
 from crgan.errors import Problem, fail
+from crgan.training.loop import Stopped
 
 
 @pytest.fixture
@@ -182,12 +183,13 @@ class TestTrain:
         assert result.exit_code == 2
         assert all(word.lstrip("-") in result.stderr for word in pair if word.startswith("--"))
 
-    def test_ctrl_c_says_how_to_go_on(self, crgan, calls, load_config, monkeypatch) -> None:
-        calls("crgan.training.run.train", KeyboardInterrupt())
+    @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Stopped(2), 130), (Stopped(15), 143)])
+    def test_a_stopped_training_says_how_to_go_on(self, crgan, calls, load_config, monkeypatch, stop, code) -> None:
+        calls("crgan.training.run.train", stop)
         words = ["train", "my data", "--out", "RUN", "--seed", "3"]
         monkeypatch.setattr(sys, "argv", ["/somewhere/crgan", *words, "--overwrite"])
         result = crgan(*words, "--overwrite")
-        assert result.exit_code == 130
+        assert result.exit_code == code
         assert result.stderr == "Stopped; `crgan train 'my data' --out RUN --seed 3 --resume` goes on.\n"
 
 

@@ -6,6 +6,7 @@ Whatever is heavy is imported inside the commands, so that ``crgan --help`` answ
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 USER_MISTAKE = 2
-INTERRUPTED = 130
+SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM
 
 
 class _Commands(TyperGroup):
@@ -35,7 +36,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(USER_MISTAKE) from None
         except KeyboardInterrupt:
             _console(stderr=True).print("Stopped.")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(SIGNALLED + signal.SIGINT) from None
 
 
 # Plain help: drawing it with rich would take longer than everything else `crgan --help` does.
@@ -163,10 +164,10 @@ def train(
     console = _console()
     try:
         run = train_run(data, out, config=config, resume=resume, overwrite=overwrite, init=init, progress=terminal_progress(console))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         words = [word for word in sys.argv[1:] if word not in {"--resume", "--overwrite"}]
         _console(stderr=True).print(f"Stopped; `{shlex.join(['crgan', *words, '--resume'])}` goes on.", markup=False, soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(SIGNALLED + getattr(stop, "number", signal.SIGINT)) from None
     console.print(f"Trained: {run}", markup=False, soft_wrap=True)
 
 

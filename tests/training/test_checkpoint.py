@@ -69,6 +69,17 @@ def test_weights_alone_can_be_read(tmp_path: Path) -> None:
     assert not fresh.state_dict()["state"]
 
 
+@pytest.mark.parametrize("what", ["weight", "facts"])
+def test_a_file_that_reads_well_and_says_something_else_is_found_out(tmp_path: Path, what: str) -> None:
+    network, optimiser = make("adamw", 0)
+    path = tmp_path / "last.safetensors"
+    save_state(path, {"net": network}, {"net": optimiser}, {"step": 987654})
+    content = path.read_bytes()
+    one_bit = content[:-1] + bytes([content[-1] ^ 1])
+    path.write_bytes(content.replace(b"987654", b"987655") if what == "facts" else one_bit)
+    assert "not what was written" in refused(path, *make("adamw", 0))
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     network, optimiser = make("adamw", 0)

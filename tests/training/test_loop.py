@@ -132,8 +132,9 @@ def test_interrupted_and_gone_on_with_ends_at_the_same_weights(run, tmp_path: Pa
             os.kill(os.getpid(), number)
 
     handler = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(loop.Stopped) as stopped:
         run(ToyStage(before_step=interrupt))
+    assert stopped.value.number == number
     assert signal.getsignal(number) is handler
     resumed, through = ToyStage(), ToyStage()
     found = run(resumed)
@@ -212,6 +213,51 @@ def test_a_checkpoint_is_written_now_and_then(run, tmp_path: Path, monkeypatch) 
 
     run(ToyStage(before_step=look), validations=1)
     assert [step for step, facts in seen if f'"step": {step}' in facts] == list(range(1, 8))
+
+
+class TestDamagedCheckpoints:
+    @pytest.fixture
+    def folder(self, run, tmp_path: Path, monkeypatch) -> Path:
+        """Of a run that was stopped in its sixth step of eight, with a checkpoint after each."""
+        monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            run(ToyStage(before_step=lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None))
+        return tmp_path / "toy"
+
+    @staticmethod
+    def damage(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:-3])
+
+    def test_the_one_before_is_gone_on_from_and_the_end_is_the_same(self, run, folder: Path) -> None:
+        self.damage(folder / "last.safetensors")
+        resumed, through = ToyStage(), ToyStage()
+        run(resumed)
+        assert resumed.steps == [(step, 8) for step in range(5, 8)]
+        for step in range(8):
+            through.step(step, 8)
+        assert resumed.weight == through.weight
+
+    def test_the_damaged_one_never_takes_the_place_of_the_good_one(self, run, folder: Path, monkeypatch) -> None:
+        self.damage(folder / "last.safetensors")
+        monkeypatch.setattr(loop, "save_state", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            run(ToyStage())
+        monkeypatch.undo()
+        resumed = ToyStage()
+        run(resumed)
+        assert resumed.steps[0] == (5, 8)
+
+    def test_with_both_damaged_it_is_told(self, run, folder: Path) -> None:
+        self.damage(folder / "last.safetensors")
+        self.damage(folder / "previous.safetensors")
+        with pytest.raises(CrganError, match=r"cannot be used[\s\S]*last\.safetensors"):
+            run(ToyStage())
+
+    def test_killed_between_keeping_the_old_and_writing_the_new(self, run, folder: Path) -> None:
+        (folder / "last.safetensors").unlink()
+        resumed = ToyStage()
+        run(resumed)
+        assert resumed.steps[0] == (5, 8)
 
 
 def test_minutes_become_a_number_of_steps_that_is_kept(run, tmp_path: Path, monkeypatch) -> None:
@@ -308,10 +354,12 @@ class TestSeveralProcesses:
     def test_only_the_first_one_writes(self, run, tmp_path: Path, fabric: SimpleNamespace) -> None:
         run(ToyStage())
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        (tmp_path / "toy" / "last.safetensors").unlink()
+        for name in ("last", "previous"):
+            (tmp_path / "toy" / f"{name}.safetensors").unlink()
         fabric.is_global_zero = False
         run(ToyStage(lambda step: 1 - step / 100), fabric=fabric)
-        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*before} - {tmp_path / "toy" / "last.safetensors"}
+        gone = {tmp_path / "toy" / f"{name}.safetensors" for name in ("last", "previous")}
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*before} - gone
         assert all(path.read_bytes() == content for path, content in before.items() if path.exists())
 
 

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from crgan.errors import fail
+from crgan.errors import CrganError, fail
 from crgan.progress import Progress
 from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
@@ -27,6 +27,20 @@ _WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
 # The learning rate's warm-up and the discriminator's late entry are not in the measurement.
 _CAUTION = 0.9
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised after a signal asked to stop, and the last checkpoint was written.
+
+    Parameters
+    ----------
+    number
+        Of the signal: that of Ctrl-C, or SIGTERM where a scheduler takes the machine away.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @dataclass
@@ -71,7 +85,7 @@ def run_stage(
     stage
         What is trained.
     folder
-        For ``last.safetensors`` and ``best.safetensors``.
+        For ``last.safetensors``, the one before it as ``previous.safetensors``, and ``best.safetensors``.
     steps, seconds
         How many steps, or the wall-clock time from which their number is found by measuring the first ones.
     validations
@@ -88,13 +102,18 @@ def run_stage(
     dict
         The best validation's figures.
     """
-    last, best = folder / "last.safetensors", folder / "best.safetensors"
-    facts = _resume(last, stage) if last.exists() else _Facts(total=steps)
+    last, previous, best = (folder / f"{name}.safetensors" for name in ("last", "previous", "best"))
+    source, facts = _resume((last, previous), stage, progress) or (None, _Facts(total=steps))
+    intact = source == last
     journal.rewind(stage.name, facts.step)
 
     def save() -> None:
+        nonlocal intact
         if fabric.is_global_zero:
+            if intact:  # a damaged one must not take the place of the one that was gone on from
+                last.replace(previous)
             save_state(last, stage.modules, stage.optimisers, asdict(facts))
+            intact = True
 
     if facts.total is None:
         # Processes that take steps together must agree on how many, and each has measured for itself.
@@ -117,13 +136,13 @@ def run_stage(
                 facts.seconds = before + time.monotonic() - begun
                 journal.add(stage.name, facts.step, facts.seconds, facts.figures)
                 task.advance(0, **facts.figures)
-            stop = _anywhere(fabric, flag=interrupted.is_set())
+            stop = _anywhere(fabric, flag=interrupted.asked)
             if facts.step in marks or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 facts.seconds = before + time.monotonic() - begun
                 save()
                 saved = time.monotonic()
             if stop:
-                raise KeyboardInterrupt
+                raise Stopped(interrupted.number)
     fabric.barrier()  # until the first process has written its best weights
     found: dict[str, Any] = load_state(best, stage.modules, {})
     return {name: float(value) for name, value in found.items()}
@@ -136,7 +155,22 @@ def _anywhere(fabric: Fabric, *, flag: bool) -> bool:
     return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum"))
 
 
-def _resume(path: Path, stage: Stage) -> _Facts:
+def _resume(paths: Iterable[Path], stage: Stage, progress: Progress) -> tuple[Path, _Facts] | None:
+    """Load the first checkpoint that is there and whole; None if there is none at all."""
+    damage: CrganError | None = None
+    for path in paths:
+        if path.exists():
+            try:
+                return path, _load(path, stage)
+            except CrganError as error:
+                damage = damage or error
+                progress.note(str(error))
+    if damage is not None:
+        raise damage
+    return None
+
+
+def _load(path: Path, stage: Stage) -> _Facts:
     found = load_state(path, stage.modules, stage.optimisers)
     if {*found} != {entry.name for entry in fields(_Facts)}:
         raise fail(
@@ -179,24 +213,32 @@ def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> i
     return facts.step + max(more, validations)
 
 
+@dataclass
+class _Interruption:
+    """Whether a signal has asked to stop, and which."""
+
+    asked: bool = False
+    number: int = signal.SIGINT  # that of another process is not known
+
+
 @contextmanager
-def _interruptions() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and a polite kill into an event, so that a step is never cut in two; a second one is not waited for."""
-    asked = threading.Event()
+def _interruptions() -> Iterator[_Interruption]:
+    """Take note of Ctrl-C and of a polite kill, so that a step is never cut in two; a second one is not waited for."""
+    interruption = _Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield interruption
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if interruption.asked:
+            raise Stopped(number)
+        interruption.asked, interruption.number = True, number
 
     try:
         for number in handlers:
             signal.signal(number, ask)
-        yield asked
+        yield interruption
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
