@@ -15,6 +15,7 @@ from crgan import __version__
 from crgan.cases.case import Dataset
 from crgan.cases.phantom import write_brains
 from crgan.cli import app
+from crgan.conformal import Guarantee, Promise
 from crgan.errors import Problem, fail
 from crgan.training.loop import Stopped
 
@@ -193,6 +194,30 @@ class TestTrain:
         assert result.stderr == "Stopped; `crgan train 'my data' --out RUN --seed 3 --resume` goes on.\n"
 
 
+class TestCalibrate:
+    def test_what_is_promised_is_said_in_figures_and_in_words(self, crgan, calls) -> None:
+        guarantee = Guarantee(sensitivity=0.75, patients=20, marked=0.0123, missed=0.045)
+        calibrate = calls("crgan.inference.calibrate.calibrate", Promise(max_fnr=0.1, per="lesion", targets={"core": guarantee}))
+        result = crgan("calibrate", "my run", "DATA", "--max-fnr", 0.1, "--per", "lesion", "--cases", "a,b", "--threads", 1)
+        assert result.exit_code == 0, result.output
+        assert calibrate.args == (Path("my run"), Path("DATA"))
+        calibrate.kwargs.pop("progress")
+        assert calibrate.kwargs == {
+            "max_fnr": 0.1,
+            "per": "lesion",
+            "cases": ("a", "b"),
+            "device": "auto",
+            "threads": 1,
+            "layout": None,
+            "pattern": None,
+            "group": None,
+        }
+        words = " ".join(result.stdout.split())
+        assert "core 20 0.750 0.045 0.0123" in words
+        assert "Among new patients who have core, the set misses at most 10 % of its lesions on average" in words
+        assert "crgan predict 'my run' IMAGES --out MASKS --max-fnr 0.1 --per lesion" in words
+
+
 class TestPredict:
     def test_options_are_handed_over(self, crgan, calls) -> None:
         predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
@@ -209,6 +234,8 @@ class TestPredict:
             "generator_only": False,
             "probabilities": False,
             "errors": True,
+            "max_fnr": None,
+            "per": "voxel",
             "overwrite": False,
             "cases": ("a", "b"),
             "device": "cpu",

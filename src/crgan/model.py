@@ -63,7 +63,9 @@ class Estimate:
     @property
     def final(self) -> NDArray[np.float16]:
         """The corrected probabilities where the refiner looked, the generator's elsewhere."""
-        return self.generator if self.corrected is None else np.where(self.seen, self.corrected, self.generator)
+        if self.corrected is None or self.seen is None:
+            return self.generator
+        return np.where(self.seen, self.corrected, self.generator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -86,8 +86,8 @@ def calibrate(
     counted: dict[str, dict[str, list[Counted]]] = {target: defaultdict(list) for target in model.labels.targets}
     with progress.task("calibrating", len(dataset.cases)) as task:
         for case in dataset.cases:
-            for target, found in zip(model.labels.targets, _count(model, case, dataset, per=per), strict=True):
-                counted[target][case.patient_id].append(found)
+            for target, image in zip(model.labels.targets, _count(model, case, dataset, per=per), strict=True):
+                counted[target][case.patient_id].append(image)
             task.advance()
     found = {target: control(list(images.values()), max_fnr=max_fnr, target=target) for target, images in counted.items()}
     promise = Promise(max_fnr=max_fnr, per=per, targets=found)
