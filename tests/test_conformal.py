@@ -36,6 +36,12 @@ def test_without_truth_nothing_can_be_missed() -> None:
     assert at(image.marked, 0.25) == 1
 
 
+def test_where_the_truth_is_not_known_nothing_counts() -> None:
+    probabilities, truth = np.array([[[0.9, 0.2, 0.8]]], np.float32), np.array([[[True, False, False]]])
+    image = count(probabilities, truth, per="voxel", within=np.array([[[True, True, False]]]))
+    assert at(image.marked, 0.5) == 0.5
+
+
 def test_a_lesion_is_missed_where_none_of_its_voxels_is_marked() -> None:
     probabilities, truth = np.zeros((1, 5, 9), np.float32), np.zeros((1, 5, 9), bool)
     truth[0, 0:2, 0:2] = truth[0, 2, 2] = True  # one lesion, since corners touch

@@ -131,7 +131,7 @@ class Counted:
     marked: NDArray[np.float64]
 
 
-def count(probabilities: NDArray[np.floating], truth: Mask, *, per: Unit) -> Counted:
+def count(probabilities: NDArray[np.floating], truth: Mask, *, per: Unit, within: Mask | None = None) -> Counted:
     """Count what is missed and marked at every sensitivity.
 
     Parameters
@@ -142,9 +142,11 @@ def count(probabilities: NDArray[np.floating], truth: Mask, *, per: Unit) -> Cou
         Its mask. Without a true voxel nothing can be missed: ``missed`` is None.
     per
         Whether voxels are counted or lesions (26-connected components), which are missed if no voxel of theirs is marked.
+    within
+        Where the truth is known; None for everywhere.
     """
     levels = (np.clip(probabilities, 0, 1).astype(np.float16) + np.float16(0)).view(np.uint16)  # + 0, since -0 has other bits
-    every = _below(levels.ravel())
+    every = _below(levels.ravel() if within is None else levels[within])
     found = levels[truth]
     if per == "lesion" and found.size:
         lesions = cc3d.connected_components(truth, connectivity=26)[truth]

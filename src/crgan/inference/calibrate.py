@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from crgan.cases.case import Case, Dataset
 from crgan.cases.integrity import check_cases
+from crgan.cases.labels import IGNORED
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_case
 from crgan.conformal import Counted, Promise, Unit, control, count
@@ -125,5 +124,5 @@ def _count(model: Model, case: Case, dataset: Dataset, *, per: Unit) -> list[Cou
     if found.probabilities is None:
         message = "no probabilities were kept"
         raise ValueError(message)
-    truth = np.asarray(model.labels.table()[:, read.label])
-    return [count(values, mask, per=per) for values, mask in zip(found.probabilities, truth, strict=True)]
+    truth, known = model.labels.masks(read.label), read.label != IGNORED
+    return [count(values, mask, per=per, within=known) for values, mask in zip(found.probabilities, truth, strict=True)]
