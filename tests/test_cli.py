@@ -303,3 +303,48 @@ def test_warnings_alone_do_not_stop(crgan, calls) -> None:
     assert result.exit_code == 0
     assert "warning: The image is constant." in result.stdout
     assert "0 errors, 1 warnings" in result.stdout
+
+
+def write_scores(folder: Path, dice: float) -> Path:
+    from crgan.evaluation.scores import Scores
+
+    cases = {f"p{number}": {"lesion": {"dice": dice + 0.01 * number}} for number in range(7)}
+    Scores.of(cases, patients={case: case for case in cases}).write_json(folder / "scores.json")
+    return folder
+
+
+def test_compare_prints_differences_and_ranks_and_writes_them(crgan, tmp_path: Path) -> None:
+    one, other = write_scores(tmp_path / "unet", 0.6), write_scores(tmp_path / "full", 0.7)
+    result = crgan("compare", one, f"refined={other / 'scores.json'}", "--json", tmp_path / "comparison.json")
+    assert result.exit_code == 0
+    assert "refined − unet" in result.output
+    assert "+0.100 [+0.100, +0.100]" in result.output
+    assert "7 cases of 7 patients" in result.output
+    data = json.loads((tmp_path / "comparison.json").read_text())
+    assert data["differences"][0]["wilcoxon_holm"] == pytest.approx(2 / 2**7)
+    assert [rank["system"] for rank in data["ranking"]["dice"]["lesion"]] == ["refined", "unet"]
+
+
+def test_compared_systems_need_different_names(crgan, tmp_path: Path) -> None:
+    folders = [write_scores(tmp_path / side / "scores", 0.6) for side in "ab"]
+    result = crgan("compare", *folders)
+    assert result.exit_code == 2
+    assert "same name" in result.output
+    assert crgan("compare", folders[0] / "scores.json", f"b={folders[1]}").exit_code == 0
+
+
+def test_options_of_evaluate_are_handed_over(crgan, calls, tmp_path: Path) -> None:
+    from crgan.evaluation.scores import Scores
+
+    call = calls("crgan.evaluation.evaluate.evaluate", Scores.of({}, patients={}))
+    assert crgan("evaluate", "m", "l", "--out", tmp_path).exit_code == 0
+    assert (call.kwargs["images"], call.kwargs["tolerance_mm"], call.kwargs["lesion_splits_mm"], call.kwargs["without"]) == (
+        None,
+        1,
+        (10,),
+        (),
+    )
+    words = ["--images", "i", "--tolerance", "2", "--lesion-split", "5", "--lesion-split", "15", "--without", "lesions"]
+    assert crgan("evaluate", "m", "l", "--out", tmp_path, *words).exit_code == 0
+    assert (call.kwargs["images"], call.kwargs["tolerance_mm"]) == (Path("i"), 2)
+    assert (call.kwargs["lesion_splits_mm"], call.kwargs["without"]) == ([5, 15], ["lesions"])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crgan.cases.layouts import open_dataset
     from crgan.config import Config, load_config
     from crgan.errors import CrganError
+    from crgan.evaluation.compare import compare
     from crgan.evaluation.evaluate import evaluate
     from crgan.inference.calibrate import calibrate
     from crgan.inference.predict import predict
@@ -29,6 +30,7 @@ __all__ = [
     "Model",
     "calibrate",
     "check",
+    "compare",
     "evaluate",
     "load_config",
     "open_dataset",
@@ -45,6 +47,7 @@ _HOMES = {
     "Model": ("crgan.model", "Model"),
     "calibrate": ("crgan.inference.calibrate", "calibrate"),
     "check": ("crgan.cases.integrity", "check_cases"),
+    "compare": ("crgan.evaluation.compare", "compare"),
     "evaluate": ("crgan.evaluation.evaluate", "evaluate"),
     "load_config": ("crgan.config", "load_config"),
     "open_dataset": ("crgan.cases.layouts", "open_dataset"),

@@ -283,8 +283,17 @@ def evaluate(
     split: SplitFile = None,
     part: SplitPart = "test",
     fold: SplitFold = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images, for the false positive rate within the body.")] = None,
     empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or BraTS values.")] = "null",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes to use.  [default: all cores]")] = None,
+    tolerance: Annotated[float, typer.Option(metavar="MM", help="Surfaces closer than this count as one (NSD).")] = 1.0,
+    lesion_splits: Annotated[
+        list[float] | None,
+        typer.Option("--lesion-split", metavar="MM", help="Diameter that divides lesions by size; may repeat.  [default: 10]"),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="Leave out distances or lesions, to save time; may repeat.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Cases to score at a time.  [default: all cores]")] = None,
     overwrite: Overwrite = False,
     layout: Layout = None,
     pattern: Pattern = None,
@@ -296,7 +305,8 @@ def evaluate(
     """
     from crgan.console import print_table, terminal_progress
     from crgan.evaluation.evaluate import evaluate as evaluate_masks
-    from crgan.evaluation.tables import SHOWN, score_rows
+    from crgan.evaluation.metrics import DEFAULT
+    from crgan.evaluation.tables import score_rows, shown
 
     console = _console()
     scores = evaluate_masks(
@@ -304,7 +314,11 @@ def evaluate(
         labels,
         out=out,
         cases=_chosen_cases(labels, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
+        images=images,
         empty=empty,
+        tolerance_mm=tolerance,
+        lesion_splits_mm=lesion_splits or DEFAULT.lesion_splits_mm,
+        without=without or (),
         workers=workers,
         overwrite=overwrite,
         layout=layout,
@@ -312,8 +326,38 @@ def evaluate(
         group=group,
         progress=terminal_progress(console),
     )
-    print_table(console, ["target", *SHOWN.values(), "n"], score_rows(scores.summary))
+    columns = shown(scores.summary)
+    print_table(console, ["target", *columns.values(), "n"], score_rows(scores.summary, metrics=tuple(columns)))
     console.print(f"Written to {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    scores: Annotated[list[str], typer.Argument(metavar="[NAME=]SCORES...", help="Folders (or scores.json files) of `crgan evaluate`.")],
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", help="Metric to compare, by its name in scores.json; may repeat.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")] = None,
+) -> None:
+    """Compare systems that were scored on the same patients.
+
+    Prints differences with intervals and tests, and ranks.
+    """
+    from crgan.console import print_table
+    from crgan.evaluation.compare import compare as compare_systems
+    from crgan.evaluation.compare import difference_rows, notes, rank_rows
+    from crgan.files import write_json
+
+    console = _console()
+    comparison = compare_systems(_named(scores), metrics=metrics)
+    columns = ["target", "metric", "systems", "difference", "effect", "p rank", "p perm.", "n"]
+    print_table(console, columns, difference_rows(comparison), words=3)
+    print_table(console, ["target", "metric", "rank", "system", "mean", "first in", "n"], rank_rows(comparison), words=2)
+    for note in notes(comparison):
+        console.print(note, markup=False, soft_wrap=True)
+    if json_file is not None:
+        write_json(json_file, comparison.to_json())
+        console.print(f"Written to {json_file}", markup=False, soft_wrap=True)
 
 
 @phantom.command("brain")
@@ -374,6 +418,21 @@ def demo(
     result = run_demo(out, seed=seed, threads=threads, overwrite=overwrite, progress=terminal_progress(console))
     print_table(console, result.columns, result.rows, title=result.title)
     console.print(f"Look at {result.report}", markup=False, soft_wrap=True)
+
+
+def _named(scores: list[str]) -> dict[str, Path]:
+    """Path by name of ``NAME=PATH`` or ``PATH``, whose name is that of its folder."""
+    named: dict[str, Path] = {}
+    for text in scores:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            path = text
+            place = Path(text).resolve()
+            name = place.parent.name if place.suffix == ".json" else place.name
+        if name in named:
+            raise fail("Two systems have the same name.", where=text, got=name, fix=f"name them: {name}-a={named[name]} {name}-b={path}")
+        named[name] = Path(path)
+    return named
 
 
 def _chosen_cases(

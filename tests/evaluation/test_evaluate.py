@@ -97,10 +97,12 @@ def test_exclusive_classes_are_scored_each_alone() -> None:
     assert scores["posterior"]["dice"] == pytest.approx(4 / 5)
 
 
-def test_instances_are_scored_as_one_mask() -> None:
+def test_instances_are_scored_as_one_mask_and_one_by_one() -> None:
     scheme = LabelScheme(classes={1: "cell"}, instances=True)
     scores = score_case(np.array([[0, 3, 3, 70]]), np.array([[0, 1, 2, 2]]), scheme, spacing_mm=(1, 1))
     assert scores["cell"]["dice"] == 1
+    assert scores["cell"]["ap_50"] == 0  # each predicted object holds half of a true one, and no more
+    assert "lesion_f1" not in scores["cell"]  # touching cells are no lesion
 
 
 def test_files_hold_the_scores(masks: Path, labels: Path, tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_files_hold_the_scores(masks: Path, labels: Path, tmp_path: Path) -> Non
     ]
     page = (folder / "report.html").read_text()
     assert "3 cases of 3 patients" in page
-    assert page.count("<tr") == 2 + 3 + 9
+    assert page.count("<tr") == 2 * (1 + 3) + (1 + 9) + (1 + len(scores.summary["WT"]))
 
 
 def test_old_scores_are_replaced_only_if_asked(masks: Path, labels: Path, tmp_path: Path) -> None:
@@ -280,3 +282,38 @@ def test_what_nobody_annotated_is_not_scored(masks: Path, labels: Path) -> None:
     whole = scores.cases["p2"]["WT"]
     assert (whole["dice"], whole["fnr"], whole["false_positive_mm3"], whole["hausdorff_mm"]) == (0.5, 0.5, 8 * 6, 2)
     assert scores.cases["p2"]["TC"]["fpr"] == 0
+
+
+def test_images_tell_where_false_alarms_could_be(masks: Path, labels: Path, tmp_path: Path) -> None:
+    body = np.zeros((8, 8, 6), np.int16)
+    body[1:7, 1:7, 1:5] = 100 + np.arange(6 * 6 * 4).reshape(6, 6, 4) % 7
+    for case in ("p1", "p2", "p3"):
+        save(tmp_path / "images" / f"{case}.nii.gz", body)
+    scores = evaluate(masks, labels, out=None, images=tmp_path / "images")
+    # 144 voxels are body, 32 of them lesion; the shifted mask has 16 voxels outside the lesion, of which 8 are within the body.
+    assert scores.cases["p2"]["WT"]["fpr_foreground"] == pytest.approx(8 / (144 - 32))
+    assert scores.cases["p2"]["WT"]["fpr"] == pytest.approx(16 / (384 - 32))
+    assert evaluate(masks, labels, out=None).cases["p2"]["WT"]["fpr_foreground"] is None
+    save(tmp_path / "images" / "p2.nii.gz", body[:, :, :5])
+    (tmp_path / "images" / "p3.nii.gz").unlink()
+    assert ["no image" in text for text in problems(masks, labels, images=tmp_path / "images")] == [True]
+    told = problems(masks, labels, images=tmp_path / "images", cases=["p1", "p2"])
+    assert "differ in shape" in told[0]
+
+
+def test_options_reach_the_figures_and_are_written_down(masks: Path, labels: Path) -> None:
+    scores = evaluate(masks, labels, out=None, tolerance_mm=2, lesion_splits_mm=[3, 8], without=["lesions"])
+    assert scores.cases["p2"]["WT"]["nsd"] == 1
+    assert "lesions" not in scores.cases["p2"]["WT"]
+    assert scores.to_json()["settings"] == {"empty": "null", "tolerance_mm": 2, "lesion_splits_mm": [3, 8], "without": ["lesions"]}
+    assert evaluate(masks, labels, out=None, lesion_splits_mm=[3]).cases["p2"]["WT"]["lesions_from_3mm"] == 1
+    assert "--lesion-split" in problems(masks, labels, lesion_splits_mm=[8, 3])[0]
+
+
+def test_negative_instance_ids_are_told(tmp_path: Path) -> None:
+    for folder in ("masks", "labels"):
+        save(tmp_path / folder / "a.nii.gz", np.full((4, 4, 4), -1 if folder == "masks" else 1, np.int16))
+    (tmp_path / "masks" / "labels.json").write_text('{"classes": {"1": "cell"}, "instances": true}')
+    assert "negative" in problems(tmp_path / "masks", tmp_path / "labels")[0]
+    save(tmp_path / "masks" / "a.nii.gz", np.full((4, 4, 4), 7, np.int16))
+    assert evaluate(tmp_path / "masks", tmp_path / "labels", out=None).cases["a"]["cell"]["seg"] == 1

@@ -38,6 +38,24 @@ def test_by_hand(prediction: str, truth: str, expected: tuple[float | None, ...]
     assert tuple(getattr(overlap, name) for name in names) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("prediction", "truth", "voe", "rvd", "fdr"),
+    [
+        ("##..", "##..", 0, 0, 0),
+        ("####", "#...", 3 / 4, 3, 3 / 4),
+        ("#...", "####", 3 / 4, -3 / 4, 0),
+        ("....", "#...", 1, -1, None),
+        ("##..", "....", None, None, 1),
+        ("....", "....", None, None, None),
+    ],
+)
+def test_volume_error_and_false_discoveries_by_hand(
+    prediction: str, truth: str, voe: float | None, rvd: float | None, fdr: float | None
+) -> None:
+    overlap = compare(mask(prediction), mask(truth))
+    assert (overlap.voe, overlap.rvd, overlap.fdr) == (voe, rvd, fdr)
+
+
 def test_only_voxels_of_the_given_mask_count() -> None:
     prediction, truth, body = mask("##.#...."), mask("#.#....."), mask("#####...")
     assert compare(prediction, truth, within=body) == Overlap(true_positives=1, false_positives=2, false_negatives=1, true_negatives=1)

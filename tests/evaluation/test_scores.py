@@ -53,4 +53,13 @@ def test_csv_file_has_a_line_per_case_and_target(scores: Scores, tmp_path: Path)
 
 
 def test_no_case_gives_an_empty_summary() -> None:
-    assert Scores.of({}, patients={}).to_json() == {"cases": {}, "summary": {}}
+    assert Scores.of({}, patients={}).to_json() == {"cases": {}, "summary": {}, "patients": {}, "settings": {}}
+
+
+def test_scores_are_read_as_they_were_written(scores: Scores) -> None:
+    assert Scores.from_json(json.loads(json.dumps(scores.to_json()))) == scores
+
+
+def test_scores_of_the_first_version_are_read_with_each_case_a_patient(scores: Scores) -> None:
+    old = {name: value for name, value in scores.to_json().items() if name in {"cases", "summary"}}
+    assert Scores.from_json(old).patients == {"p1_a": "p1_a", "p1_b": "p1_b"}

@@ -43,7 +43,7 @@ def test_interval_lies_within_the_values_and_is_the_same_each_time(values: list[
 def test_agrees_with_scipy_where_every_patient_has_one_case() -> None:
     values = np.random.default_rng(0).beta(5, 2, 25)
     result = bootstrap_mean(values.tolist(), list(LETTERS[:25]), resamples=20000)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20000, rng=np.random.default_rng(1)).confidence_interval
+    theirs = stats.bootstrap((values,), np.mean, method="BCa", n_resamples=20000, rng=np.random.default_rng(1)).confidence_interval
     assert (result.ci_low, result.ci_high) == pytest.approx(tuple(theirs), abs=0.003)
 
 
@@ -57,3 +57,15 @@ def test_cases_of_one_patient_do_not_make_the_mean_surer() -> None:
     assert taken_for_others.ci_low is not None
     assert alone.ci_low is not None
     assert taken_for_others.ci_low > alone.ci_low
+
+
+def test_interval_leans_to_the_longer_tail() -> None:
+    skewed = (np.random.default_rng(3).exponential(size=20) ** 2).tolist()
+    result = bootstrap_mean(skewed, list(LETTERS[:20]))
+    assert result.ci_high - result.mean > 1.3 * (result.mean - result.ci_low)
+
+
+@pytest.mark.parametrize(("values", "patients"), [([0.3] * 8, "abcdefgh"), ([0.1, 0.3] * 4, "aabbccdd")])
+def test_patients_who_are_all_alike_leave_no_doubt(values: list[float], patients: str) -> None:
+    result = bootstrap_mean(values, list(patients))
+    assert result.ci_low == result.mean == result.ci_high

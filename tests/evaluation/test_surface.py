@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from crgan.evaluation.surface import surface_distances
+from crgan.evaluation.surface import bounding_box, surface_distances
 
 MASKS = arrays.arrays(bool, (5, 6, 4))
 SPACINGS = st.tuples(*[st.floats(0.3, 5)] * 3)
@@ -49,6 +49,21 @@ def test_by_hand(prediction: np.ndarray, truth: np.ndarray, spacing_mm: tuple[fl
     distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
     assert distances is not None
     assert (distances.hausdorff_mm, distances.hd95_mm, distances.assd_mm) == pytest.approx(expected)
+
+
+def test_surface_dice_by_hand() -> None:
+    # Three voxels in a row against the same row two further: distances 2, 1, 0 from either side.
+    distances = surface_distances(points(*[(2, 2, z) for z in (2, 3, 4)]), points(*[(2, 2, z) for z in (4, 5, 6)]), spacing_mm=(1, 1, 0.1))
+    assert distances is not None
+    assert [distances.nsd(tolerance) for tolerance in (0, 0.1, 0.15, 0.2, 9)] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 1])
+    assert distances.mssd_mm == pytest.approx(0.2)
+
+
+@given(MASKS)
+def test_the_box_is_the_smallest_in_any_order_of_memory(mask: np.ndarray) -> None:
+    assume(mask.any())
+    (expected,) = ndimage.find_objects(mask.astype(np.uint8))
+    assert bounding_box(mask) == bounding_box(np.asfortranarray(mask)) == bounding_box(mask[:, ::-1][:, ::-1]) == expected
 
 
 def test_the_hole_of_a_ring_has_a_surface_of_its_own() -> None:

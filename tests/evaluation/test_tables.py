@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crgan.evaluation.statistics import Mean
-from crgan.evaluation.tables import mean_with_interval, number, score_rows
+from crgan.evaluation.tables import mean_with_interval, number, score_rows, shown
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_scores_have_a_row_per_region() -> None:
     unknown = Mean(mean=None, ci_low=None, ci_high=None, n=0)
     rows = score_rows({"WT": {"dice": known, "fnr": known}, "ET": {"dice": unknown, "fnr": known}}, metrics=("dice", "fnr"))
     assert rows == [["WT", "0.500 [0.250, 0.750]", "0.500 [0.250, 0.750]", "4"], ["ET", "–", "0.500 [0.250, 0.750]", "0"]]
+
+
+def test_columns_are_those_that_were_measured() -> None:
+    known = Mean(mean=0.5, ci_low=None, ci_high=None, n=1)
+    assert shown({"cell": dict.fromkeys(("seg", "fnr", "dice", "rvd"), known)}) == {"dice": "Dice", "fnr": "FNR", "seg": "SEG"}
+    assert shown({}) == {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.cases.layouts import open_labels
 from crgan.cases.schemes import declared_scheme, ignoring
 from crgan.errors import CrganError, Problem, fail
-from crgan.evaluation.metrics import Empty, Metrics, measure
+from crgan.evaluation.images import Imaged, find_images, read_foreground
+from crgan.evaluation.metrics import DEFAULT, Choices, Empty, Metrics, measure, measure_instances
+from crgan.evaluation.overlap import Mask
 from crgan.evaluation.page import write_page
 from crgan.evaluation.pairs import Pair, check_grids, find_masks, find_patients, pair_up, some
 from crgan.evaluation.scores import Scores
@@ -30,7 +33,11 @@ def evaluate(
     *,
     out: Path | None,
     cases: Sequence[str] | None = None,
+    images: Path | None = None,
     empty: Empty = "null",
+    tolerance_mm: float = DEFAULT.tolerance_mm,
+    lesion_splits_mm: Sequence[float] = DEFAULT.lesion_splits_mm,
+    without: Sequence[str] = (),
     workers: int | None = None,
     overwrite: bool = False,
     layout: str | None = None,
@@ -50,8 +57,11 @@ def evaluate(
         Folder to write to; None writes nothing.
     cases
         Score these cases alone. Without it every label must have its mask.
-    empty
-        What an empty truth gives; see :func:`crgan.evaluation.metrics.measure`.
+    images
+        The images, in any layout; they tell where the body is, for ``fpr_foreground``. Without them it is None.
+    empty, tolerance_mm, lesion_splits_mm, without
+        What an empty truth gives, how close two surfaces count as one, which diameters divide lesions into size
+        classes, and which groups of figures to leave out; see :class:`crgan.evaluation.metrics.Choices`.
     workers
         Cases to work on at a time; None takes one per processor.
     overwrite
@@ -76,6 +86,7 @@ def evaluate(
         ``labels.json`` does not declare, files that cannot be read, an output folder that holds scores.
     """
     masks, labels = Path(masks), Path(labels)
+    choices = _choices(empty=empty, tolerance_mm=tolerance_mm, lesion_splits_mm=lesion_splits_mm, without=without)
     if out is not None:
         _refuse_old_scores(Path(out), overwrite=overwrite)
     mask_files = find_masks(masks)
@@ -83,12 +94,14 @@ def evaluate(
     scheme = _scheme(masks, label_scheme)
     pairs = pair_up(mask_files, label_files, masks=masks, labels=labels, cases=cases)
     check_grids(pairs)
+    imaged = {} if images is None else find_images(Path(images), pairs, labels=labels, layout=layout, pattern=pattern)
     patients = find_patients(pairs, labels, group)
-    scores = Scores.of(_score_all(pairs, scheme, empty=empty, workers=workers, progress=progress or Silent()), patients=patients)
+    cases_scored = _score_all(pairs, scheme, imaged, choices=choices, workers=workers, progress=progress or Silent())
+    scores = Scores.of(cases_scored, patients=patients, settings=asdict(choices))
     if out is not None:
         scores.write_json(Path(out) / "scores.json")
         scores.write_csv(Path(out) / "scores.csv")
-        write_page(Path(out) / "report.html", scores, masks=masks, labels=labels, empty=empty, patients=len(set(patients.values())))
+        write_page(Path(out) / "report.html", scores, masks=masks, labels=labels, choices=choices)
     return scores
 
 
@@ -98,7 +111,8 @@ def score_case(
     scheme: LabelScheme,
     *,
     spacing_mm: Sequence[float],
-    empty: Empty = "null",
+    choices: Choices = DEFAULT,
+    foreground: Mask | None = None,
 ) -> dict[str, Metrics]:
     """Score one label map against another, target by target.
 
@@ -110,15 +124,38 @@ def score_case(
         What the values mean.
     spacing_mm
         Distance of neighbouring voxels along each axis.
-    empty
-        What an empty truth gives; see :func:`crgan.evaluation.metrics.measure`.
+    choices, foreground
+        What to measure, and where the body is; see :func:`crgan.evaluation.metrics.measure`. If the maps hold
+        instances, these are compared and not lesions.
     """
     predicted, true = scheme.encode(prediction), scheme.encode(truth)
+    if scheme.instances:
+        choices = replace(choices, without=(*choices.without, "lesions"))
     known = true != IGNORED if scheme.ignore is not None else None
-    return {
-        target: measure(scheme.mask(target, predicted), scheme.mask(target, true), spacing_mm=spacing_mm, empty=empty, within=known)
+    scored = {
+        target: measure(
+            scheme.mask(target, predicted),
+            scheme.mask(target, true),
+            spacing_mm=spacing_mm,
+            choices=choices,
+            foreground=foreground,
+            within=known,
+        )
         for target in scheme.targets
     }
+    if scheme.instances:
+        objects = measure_instances(prediction, truth, within=known)
+        scored = {target: metrics | objects for target, metrics in scored.items()}
+    return scored
+
+
+def _choices(*, empty: Empty, tolerance_mm: float, lesion_splits_mm: Sequence[float], without: Sequence[str]) -> Choices:
+    try:
+        return Choices(empty=empty, tolerance_mm=tolerance_mm, lesion_splits_mm=tuple(lesion_splits_mm), without=tuple(without))
+    except ValueError as error:
+        raise fail(
+            "The settings of the evaluation do not fit.", got=str(error), fix="correct --tolerance, --lesion-split or --without"
+        ) from error
 
 
 def _refuse_old_scores(out: Path, *, overwrite: bool) -> None:
@@ -146,14 +183,21 @@ def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
 
 
 def _score_all(
-    pairs: Sequence[Pair], scheme: LabelScheme, *, empty: Empty, workers: int | None, progress: Progress
+    pairs: Sequence[Pair],
+    scheme: LabelScheme,
+    imaged: Mapping[str, Imaged],
+    *,
+    choices: Choices,
+    workers: int | None,
+    progress: Progress,
 ) -> dict[str, dict[str, Metrics]]:
     """Score all cases; whatever is wrong with any of them is told together at the end."""
     scored: dict[str, dict[str, Metrics]] = {}
     problems: list[Problem] = []
     # Threads, not processes: reading, comparing and distances all run outside Python's lock, and nothing has to be started or sent.
+    # Each thread holds one case at a time.
     with progress.task("scoring", len(pairs)) as task, ThreadPoolExecutor(workers or os.cpu_count()) as executor:
-        futures = {executor.submit(_score_pair, pair, scheme, empty): pair for pair in pairs}
+        futures = {executor.submit(_score_pair, pair, scheme, imaged.get(pair.case_id), choices): pair for pair in pairs}
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -170,10 +214,11 @@ def _score_all(
     return {pair.case_id: scored[pair.case_id] for pair in pairs}
 
 
-def _score_pair(pair: Pair, scheme: LabelScheme, empty: Empty) -> dict[str, Metrics] | list[Problem]:
+def _score_pair(pair: Pair, scheme: LabelScheme, imaged: Imaged | None, choices: Choices) -> dict[str, Metrics] | list[Problem]:
     """Figures of one case, or what is wrong with its files."""
     try:
         mask, label = read_labels(pair.mask), read_labels(pair.label)
+        foreground = None if imaged is None else read_foreground(imaged, label.geometry)
     except CrganError as error:
         return list(error.problems)
     problems = [
@@ -183,13 +228,19 @@ def _score_pair(pair: Pair, scheme: LabelScheme, empty: Empty) -> dict[str, Metr
     ]
     if problems:
         return problems
-    return score_case(mask.array[0], label.array[0], scheme, spacing_mm=label.geometry.spacing_mm, empty=empty)
+    spacing_mm = label.geometry.spacing_mm
+    return score_case(mask.array[0], label.array[0], scheme, spacing_mm=spacing_mm, choices=choices, foreground=foreground)
 
 
 def _undeclared(path: Path, array: NDArray[np.generic], scheme: LabelScheme) -> Problem | None:
-    """Tell of label values that the scheme does not know; instance ids may be anything."""
+    """Tell of label values that the scheme does not know; instance ids may be anything from 0 up."""
     if scheme.instances:
-        return None
+        negative = [value for value in np.unique(array).tolist() if value < 0 and value != scheme.ignore]
+        if not negative:
+            return None
+        return Problem(
+            what="The file holds negative instance ids.", where=path, expected="0 for background, ids from 1 up", got=some(negative)
+        )
     strange = [value for value in np.unique(array).tolist() if value not in scheme.declared]
     if not strange:
         return None

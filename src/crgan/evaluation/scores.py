@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,21 @@ class Scores:
         Value by case id, target and metric; None where a metric is undefined.
     summary
         Mean by target and metric.
+    patients
+        Whose each case is, by case id.
+    settings
+        What the figures depend on, by name.
     """
 
     cases: Mapping[str, Mapping[str, Metrics]]
     summary: Mapping[str, Mapping[str, Mean]]
+    patients: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cases: Mapping[str, Mapping[str, Metrics]], *, patients: Mapping[str, str]) -> Scores:
+    def of(
+        cls, cases: Mapping[str, Mapping[str, Metrics]], *, patients: Mapping[str, str], settings: Mapping[str, Any] | None = None
+    ) -> Scores:
         """Summarise the figures of all cases; ``patients`` says whose each case is."""
         owners = [patients[case] for case in cases]
         first = next(iter(cases.values()), {})
@@ -37,13 +45,22 @@ class Scores:
             target: {metric: bootstrap_mean([cases[case][target][metric] for case in cases], owners) for metric in metrics}
             for target, metrics in first.items()
         }
-        return cls(cases=cases, summary=summary)
+        return cls(cases=cases, summary=summary, patients=dict(patients), settings=settings or {})
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scores:
+        """Read what :meth:`to_json` gave; without ``patients``, as version 0.1.0 wrote it, each case is a patient."""
+        summary = {target: {metric: Mean(**mean) for metric, mean in means.items()} for target, means in data["summary"].items()}
+        patients = data.get("patients") or {case: case for case in data["cases"]}
+        return cls(cases=data["cases"], summary=summary, patients=patients, settings=data.get("settings", {}))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``scores.json``: ``{"cases": {ID: {TARGET: {METRIC: value}}}, "summary": {TARGET: {METRIC: {…}}}}``."""
+        """Plain values for ``scores.json``: ``{"cases": {ID: {TARGET: {METRIC: value}}}, "summary": {TARGET: {METRIC: {…}}}, …}``."""
         return {
             "cases": {case: {target: dict(metrics) for target, metrics in targets.items()} for case, targets in self.cases.items()},
             "summary": {target: {metric: asdict(mean) for metric, mean in means.items()} for target, means in self.summary.items()},
+            "patients": dict(self.patients),
+            "settings": {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings.items()},
         }
 
     def write_json(self, path: Path) -> None:

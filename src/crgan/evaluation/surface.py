@@ -4,6 +4,9 @@ The surface of a mask is its border voxels: those with a neighbour outside (6 ne
 the grid is outside). The distance of a border voxel to a surface is the one between voxel centres to the nearest
 border voxel of it. This is the definition of MedPy and MONAI; surface-distance instead weighs surface elements
 between voxels by their area, which differs by a fraction of a voxel.
+
+References: Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", 2009 (ASSD,
+MSSD); Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck anatomy", 2018 (NSD).
 """
 
 from __future__ import annotations
@@ -13,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 
+from crgan.evaluation.nearest import distances_mm
 from crgan.evaluation.overlap import Mask, check_masks
 
 
@@ -49,6 +51,24 @@ class SurfaceDistances:
         """Average symmetric surface distance: the mean over the border voxels of both masks together."""
         return float((self.to_truth.sum() + self.to_prediction.sum()) / (self.to_truth.size + self.to_prediction.size))
 
+    @property
+    def mssd_mm(self) -> float:
+        """Maximum symmetric surface distance: another name for the Hausdorff distance, which LiTS uses."""
+        return self.hausdorff_mm
+
+    def nsd(self, tolerance_mm: float) -> float:
+        """Normalised surface Dice: the share of the border voxels of both masks that lie within a tolerance of the other surface.
+
+        Parameters
+        ----------
+        tolerance_mm
+            How far apart two surfaces may lie and still count as one; that distance itself counts.
+        """
+        # Distances are roots of sums of squares: one that equals the tolerance must not miss it by a rounding error.
+        within = tolerance_mm * (1 + 1e-9)
+        close = np.count_nonzero(self.to_truth <= within) + np.count_nonzero(self.to_prediction <= within)
+        return float(close / (self.to_truth.size + self.to_prediction.size))
+
 
 def surface_distances(prediction: Mask, truth: Mask, *, spacing_mm: Sequence[float]) -> SurfaceDistances | None:
     """Measure the distances between the surfaces of two masks.
@@ -76,31 +96,34 @@ def surface_distances(prediction: Mask, truth: Mask, *, spacing_mm: Sequence[flo
         raise ValueError(message)
     if not prediction.any() or not truth.any():
         return None
-    box = _bounding_box(prediction | truth)
+    box = bounding_box(prediction | truth)
     # A slice is no body: along an axis of length 1 every voxel would be border.
     kept = [axis for axis, length in enumerate(truth.shape) if length > 1] or [0]
     shape = [box[axis].stop - box[axis].start for axis in kept]
-    spacing = np.array([spacing_mm[axis] for axis in kept], np.float64)
-    predicted, true = (_border_mm(mask[box].reshape(shape), spacing) for mask in (prediction, truth))
-    return SurfaceDistances(to_truth=_nearest_mm(predicted, true), to_prediction=_nearest_mm(true, predicted))
+    spacing = [spacing_mm[axis] for axis in kept]
+    predicted, true = (_border(mask[box].reshape(shape)) for mask in (prediction, truth))
+    return SurfaceDistances(
+        to_truth=distances_mm(predicted, true, spacing_mm=spacing), to_prediction=distances_mm(true, predicted, spacing_mm=spacing)
+    )
 
 
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
+def bounding_box(mask: Mask) -> tuple[slice, ...]:
     """The smallest box that holds every voxel of a mask that is not empty."""
-    (box,) = ndimage.find_objects(mask.view(np.uint8), max_label=1)
-    return tuple(box)
+    if mask.flags.f_contiguous and not mask.flags.c_contiguous:
+        return bounding_box(mask.T)[::-1]  # memory is read in its own order
+    if mask.ndim == 1:
+        hit = np.flatnonzero(mask)
+        return (slice(int(hit[0]), int(hit[-1]) + 1),)
+    rest = bounding_box(np.asarray(np.logical_or.reduce(mask, axis=0)))
+    return bounding_box(np.asarray(mask[(slice(None), *rest)].any(axis=tuple(range(1, mask.ndim))))) + rest
 
 
-def _border_mm(mask: Mask, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the border voxels of a mask lie, ``(n, axes)`` in mm."""
-    return np.asarray(np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing_mm, np.float64)
-
-
-def _nearest_mm(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of each of ``points`` to the nearest of ``others``, both ``(n, axes)`` in mm.
-
-    A tree, not a distance transform: surfaces are thin, and lesions that lie far apart have large boxes. Measured on
-    one core: 0.3 s instead of 3.4 s for scattered lesions, 2.5 s instead of 3.7 s for a liver of 170,000 border voxels.
-    """
-    tree = KDTree(others, balanced_tree=False, compact_nodes=False)  # regular grids make exact medians slow
-    return np.asarray(tree.query(points)[0], np.float64)
+def _border(mask: Mask) -> Mask:
+    """The voxels of a mask that have a neighbour outside it or at the edge of the grid."""
+    inner = mask.copy()
+    for axis in range(mask.ndim):
+        along, inside = np.moveaxis(mask, axis, 0), np.moveaxis(inner, axis, 0)
+        inside[1:] &= along[:-1]
+        inside[:-1] &= along[1:]
+        inside[[0, -1]] = False
+    return mask & ~inner

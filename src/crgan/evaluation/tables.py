@@ -8,6 +8,14 @@ from crgan.evaluation.statistics import Mean
 
 SHOWN = {"dice": "Dice", "fnr": "FNR", "fpr": "FPR", "hd95_mm": "HD95 mm"}
 """The metrics a table of scores shows, and under which headings; all others are in the files."""
+ALSO_SHOWN = {"lesion_f1": "lesion F1", "seg": "SEG"}
+"""What it shows besides where it was measured."""
+
+
+def shown(summary: Mapping[str, Mapping[str, Mean]]) -> dict[str, str]:
+    """The metrics a table of these scores shows, with their headings: of :data:`SHOWN` and :data:`ALSO_SHOWN` what was measured."""
+    known = next(iter(summary.values()), {})
+    return {name: heading for name, heading in (SHOWN | ALSO_SHOWN).items() if name in known}
 
 
 def number(value: float | None) -> str:
