@@ -400,6 +400,29 @@ def phantom_liver(
     console.print(f"{count} patients written to {out}", markup=False, soft_wrap=True)
 
 
+@phantom.command("cells")
+def phantom_cells(
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of pictures, or of movies.")] = 20,
+    shape: Annotated[tuple[int, int], typer.Option(metavar="Y X", help="Rows and columns.")] = (512, 512),
+    slices: Annotated[int, typer.Option(min=1, help="More than 1 makes stacks, in fluorescence.")] = 1,
+    frames: Annotated[int, typer.Option(min=1, help="More than 1 makes movies.")] = 1,
+    layout: PhantomLayout = "paired",
+    seed: Annotated[int, typer.Option(min=0, help="Where all randomness comes from.")] = 0,
+) -> None:
+    """Make synthetic pictures of cells that touch.
+
+    Phase contrast, with an id for each cell; in movies cells wander and divide.
+    """
+    from crgan.cases.phantom import write_cells
+    from crgan.console import terminal_progress
+
+    console = _console()
+    progress = terminal_progress(console)
+    write_cells(out, count=count, shape=shape, slices=slices, frames=frames, seed=seed, layout=layout, progress=progress)
+    console.print(f"{count} {'pictures' if frames == 1 else 'movies'} written to {out}", markup=False, soft_wrap=True)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("demo"),
