@@ -134,6 +134,15 @@ class TestCheck:
         assert found["problems"][0]["where"].endswith("brain_001_t2.nii.gz")
         assert "brain_000" in {case["case_id"] for case in found["cases"]}
 
+    @pytest.mark.parametrize("name", ["cases.json", "cases.csv"])
+    def test_the_cases_can_be_listed_and_checked_by_that_list(self, crgan, folder: Path, tmp_path: Path, name: str) -> None:
+        result = crgan("check", folder, "--write-manifest", tmp_path / name)
+        assert result.exit_code == 0
+        assert ("A CSV file has no place" in result.stdout) == (name == "cases.csv")
+        again = crgan("check", tmp_path / name).stdout
+        assert "0 errors" in again
+        assert ("WT" in again) == (name == "cases.json")
+
 
 class TestTrain:
     @pytest.fixture
@@ -223,7 +232,7 @@ class TestPredict:
         predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
         result = crgan(
             *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
-            *("--cases", "a, b", "--device", "cpu", "--threads", 1),
+            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats"),
         )
         assert result.exit_code == 0, result.output
         assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
@@ -236,6 +245,7 @@ class TestPredict:
             "errors": True,
             "max_fnr": None,
             "per": "voxel",
+            "naming": "brats",
             "overwrite": False,
             "cases": ("a", "b"),
             "device": "cpu",

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 import crgan
+from crgan.cases.layouts import LAYOUTS
 from crgan.cli import app
 from crgan.config import Config, load_config, recipes
 
@@ -95,6 +96,13 @@ def test_the_rooms_of_the_architecture_page_are_there() -> None:
     assert set(rooms) == {path.parent.name for path in (ROOT / "src" / "crgan").glob("*/__init__.py")}
     for file in re.findall(r"`((?:[a-z]+/)*[a-z_]+\.py)`", text):
         assert (ROOT / "src" / "crgan" / file).exists() or (ROOT / file).exists() or (ROOT / "src" / file).exists(), file
+
+
+def test_every_layout_has_a_page_and_a_line_in_the_index() -> None:
+    index = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
+    pages = re.findall(r"^\| \[`(\w+)`\]\(layouts/\1\.md\) \|", index, re.MULTILINE)
+    assert pages == [layout.name for layout in LAYOUTS] + ["pattern"]  # in the order in which they are tried
+    assert all(f"(layouts/{page.name})" in index for page in (ROOT / "docs" / "layouts").iterdir())
 
 
 def test_version_and_licence_agree_everywhere() -> None:

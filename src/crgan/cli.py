@@ -92,6 +92,9 @@ def check(
     pattern: Pattern = None,
     group: Group = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write what was found as JSON.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--write-manifest", metavar="FILE", help="Also list the cases, as .csv or .json.")
+    ] = None,
 ) -> None:
     """Tell what is in a folder and what is wrong with it.
 
@@ -99,6 +102,7 @@ def check(
     """
     from crgan.cases.integrity import check_cases
     from crgan.cases.layouts import open_dataset
+    from crgan.cases.layouts.manifest import write_manifest
     from crgan.cases.overview import overview, to_json
     from crgan.console import print_problems, print_table, terminal_progress
     from crgan.files import write_json
@@ -113,6 +117,10 @@ def check(
     console.print(f"{errors} errors, {len(problems) - errors} warnings")
     if json_file is not None:
         write_json(json_file, to_json(dataset, summaries, problems))
+    if manifest is not None:
+        write_manifest(manifest, dataset)
+        if manifest.suffix.lower() == ".csv" and dataset.labels is not None:
+            console.print("A CSV file has no place for what label values mean; a JSON file has.")
     if errors:
         raise typer.Exit(1)
 
@@ -183,6 +191,7 @@ def predict(
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
     max_fnr: Annotated[float | None, typer.Option(help="Also write the sets that keep to this promise of `crgan calibrate`.")] = None,
     per: Per = "voxel",
+    naming: Annotated[str | None, typer.Option(help="Names and label values for upload: brats, lits, msd or nnunet.")] = None,
     overwrite: Overwrite = False,
     cases: CaseList = None,
     split: SplitFile = None,
@@ -213,6 +222,7 @@ def predict(
         errors=errors,
         max_fnr=max_fnr,
         per=per,
+        naming=naming,
         overwrite=overwrite,
         cases=_chosen_cases(images, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
         device=device or "auto",

@@ -317,3 +317,12 @@ def test_negative_instance_ids_are_told(tmp_path: Path) -> None:
     assert "negative" in problems(tmp_path / "masks", tmp_path / "labels")[0]
     save(tmp_path / "masks" / "a.nii.gz", np.full((4, 4, 4), 7, np.int16))
     assert evaluate(tmp_path / "masks", tmp_path / "labels", out=None).cases["a"]["cell"]["seg"] == 1
+
+
+def test_the_same_targets_may_have_other_values_in_the_truth(masks: Path, labels: Path) -> None:
+    moved = {"classes": {"1": "core", "2": "oedema", "3": "enhancing"}, "regions": {"WT": [1, 2, 3], "TC": [1, 3], "ET": [3]}}
+    save(masks / "p1.nii.gz", label_map(v4=BODY))
+    save(labels / "p1.nii.gz", label_map(v3=BODY))
+    assert any("nobody declared" in problem for problem in problems(masks, labels))
+    (labels / "labels.json").write_text(json.dumps(moved))
+    assert evaluate(masks, labels, out=None).cases["p1"]["ET"]["dice"] == 1

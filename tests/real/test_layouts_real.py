@@ -19,7 +19,7 @@ from crgan.cases.splits import read_split
 SETS = {
     "msd/Task04_Hippocampus": ("msd", 160, 160, ("MRI",), (0, 1, 2), None),
     "acdc": ("patient_folders", 140, 70, ("image",), (0, 1, 2, 3), None),
-    "brats2015": ("patient_folders", 6, 6, ("flair", "t1ce"), (0, 1, 2, 3, 4), 6),
+    "brats2015": ("brats", 6, 6, ("flair", "t1ce"), (0, 1, 2, 3, 4), 6),
     "openms": ("patient_folders", 3, 3, ("FLAIR", "T1", "T1POST", "T2"), (0, 1), 3),
     "subcortical": ("patient_folders", 7, 7, ("T1",), tuple(range(9)), 7),
     "spinalcord": ("patient_folders", 3, 3, ("image",), (0, 1), None),
@@ -117,3 +117,9 @@ def test_masks_land_on_the_grid_of_real_images(shared_data: Path, tmp_path: Path
     written = nib.load(tmp_path / "mask.nii.gz")
     assert np.array_equal(written.affine, source.affine)
     assert np.array_equal(np.asarray(written.dataobj), volume.array[0] > np.median(volume.array))
+
+
+def test_the_names_of_brats_2015_tell_its_regions(shared_data: Path) -> None:
+    labels = open_dataset(shared_data / "brats2015").labels
+    assert labels is not None
+    assert labels.regions == {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}

@@ -96,7 +96,8 @@ def evaluate(
     check_grids(pairs)
     imaged = {} if images is None else find_images(Path(images), pairs, labels=labels, layout=layout, pattern=pattern)
     patients = find_patients(pairs, labels, group)
-    cases_scored = _score_all(pairs, scheme, imaged, choices=choices, workers=workers, progress=progress or Silent())
+    schemes = (scheme, _truth_scheme(scheme, label_scheme))
+    cases_scored = _score_all(pairs, schemes, imaged, choices=choices, workers=workers, progress=progress or Silent())
     scores = Scores.of(cases_scored, patients=patients, settings=asdict(choices))
     if out is not None:
         scores.write_json(Path(out) / "scores.json")
@@ -113,6 +114,7 @@ def score_case(
     spacing_mm: Sequence[float],
     choices: Choices = DEFAULT,
     foreground: Mask | None = None,
+    truth_scheme: LabelScheme | None = None,
 ) -> dict[str, Metrics]:
     """Score one label map against another, target by target.
 
@@ -121,21 +123,24 @@ def score_case(
     prediction, truth
         Maps of label values, of one shape.
     scheme
-        What the values mean.
+        What the values of the prediction mean.
     spacing_mm
         Distance of neighbouring voxels along each axis.
     choices, foreground
         What to measure, and where the body is; see :func:`crgan.evaluation.metrics.measure`. If the maps hold
         instances, these are compared and not lesions.
+    truth_scheme
+        What the values of the truth mean, if they are others for the same targets.
     """
-    predicted, true = scheme.encode(prediction), scheme.encode(truth)
+    truth_scheme = truth_scheme or scheme
+    predicted, true = scheme.encode(prediction), truth_scheme.encode(truth)
     if scheme.instances:
         choices = replace(choices, without=(*choices.without, "lesions"))
-    known = true != IGNORED if scheme.ignore is not None else None
+    known = true != IGNORED if truth_scheme.ignore is not None else None
     scored = {
         target: measure(
             scheme.mask(target, predicted),
-            scheme.mask(target, true),
+            truth_scheme.mask(target, true),
             spacing_mm=spacing_mm,
             choices=choices,
             foreground=foreground,
@@ -170,7 +175,7 @@ def _refuse_old_scores(out: Path, *, overwrite: bool) -> None:
 
 
 def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
-    """Take the label scheme beside the masks, else the one that the labels come with; which value to ignore, the labels say."""
+    """Take the label scheme beside the masks, else the one that the labels come with."""
     scheme = declared_scheme(masks) or label_scheme
     if scheme is None:
         raise fail(
@@ -179,12 +184,21 @@ def _scheme(masks: Path, label_scheme: LabelScheme | None) -> LabelScheme:
             expected="labels.json beside the masks, as crgan predict writes it",
             fix='write it, for example {"classes": {"1": "lesion"}}',
         )
-    return scheme if label_scheme is None else ignoring(scheme, label_scheme.ignore)
+    return scheme
+
+
+def _truth_scheme(scheme: LabelScheme, label_scheme: LabelScheme | None) -> LabelScheme:
+    """What the experts' values mean: where the same targets have other values (BraTS moved ET from 4 to 3), the labels say."""
+    if label_scheme is None:
+        return scheme
+    if label_scheme.targets != scheme.targets:
+        return ignoring(scheme, label_scheme.ignore)
+    return label_scheme if label_scheme.ignore is not None else ignoring(label_scheme, scheme.ignore)
 
 
 def _score_all(
     pairs: Sequence[Pair],
-    scheme: LabelScheme,
+    schemes: tuple[LabelScheme, LabelScheme],
     imaged: Mapping[str, Imaged],
     *,
     choices: Choices,
@@ -197,7 +211,7 @@ def _score_all(
     # Threads, not processes: reading, comparing and distances all run outside Python's lock, and nothing has to be started or sent.
     # Each thread holds one case at a time.
     with progress.task("scoring", len(pairs)) as task, ThreadPoolExecutor(workers or os.cpu_count()) as executor:
-        futures = {executor.submit(_score_pair, pair, scheme, imaged.get(pair.case_id), choices): pair for pair in pairs}
+        futures = {executor.submit(_score_pair, pair, schemes, imaged.get(pair.case_id), choices): pair for pair in pairs}
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -214,7 +228,9 @@ def _score_all(
     return {pair.case_id: scored[pair.case_id] for pair in pairs}
 
 
-def _score_pair(pair: Pair, scheme: LabelScheme, imaged: Imaged | None, choices: Choices) -> dict[str, Metrics] | list[Problem]:
+def _score_pair(
+    pair: Pair, schemes: tuple[LabelScheme, LabelScheme], imaged: Imaged | None, choices: Choices
+) -> dict[str, Metrics] | list[Problem]:
     """Figures of one case, or what is wrong with its files."""
     try:
         mask, label = read_labels(pair.mask), read_labels(pair.label)
@@ -223,13 +239,22 @@ def _score_pair(pair: Pair, scheme: LabelScheme, imaged: Imaged | None, choices:
         return list(error.problems)
     problems = [
         problem
-        for path, array in ((pair.mask, mask.array), (pair.label, label.array))
+        for path, array, scheme in zip((pair.mask, pair.label), (mask.array, label.array), schemes, strict=True)
         if (problem := _undeclared(path, array, scheme)) is not None
     ]
     if problems:
         return problems
     spacing_mm = label.geometry.spacing_mm
-    return score_case(mask.array[0], label.array[0], scheme, spacing_mm=spacing_mm, choices=choices, foreground=foreground)
+    scheme, truth_scheme = schemes
+    return score_case(
+        mask.array[0],
+        label.array[0],
+        scheme,
+        spacing_mm=spacing_mm,
+        choices=choices,
+        foreground=foreground,
+        truth_scheme=truth_scheme,
+    )
 
 
 def _undeclared(path: Path, array: NDArray[np.generic], scheme: LabelScheme) -> Problem | None:

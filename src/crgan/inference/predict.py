@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 
 from crgan.cases.canonical import from_canonical, to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import read_geometry, split_suffix, write_labels, write_map
+from crgan.cases.files import write_labels, write_map
 from crgan.cases.integrity import check_cases
+from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_image
 from crgan.conformal import Promise, Unit, promised_set
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
 from crgan.inference.modalities import in_model_order
+from crgan.inference.naming import choose_naming, mask_paths
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation
 from crgan.progress import Progress, Silent
-
-# Formats that keep their voxels in a second file are read, but not written.
-_DETACHED = (".mhd", ".nhdr")
 
 
 def predict(
@@ -39,6 +38,7 @@ def predict(
     errors: bool = False,
     max_fnr: float | None = None,
     per: Unit = "voxel",
+    naming: str | None = None,
     overwrite: bool = False,
     cases: Sequence[str] | None = None,
     device: str = "auto",
@@ -58,6 +58,9 @@ def predict(
         A folder in any layout, or one image file. Label files beside the images are ignored.
     out
         Gets ``CASE_ID.nii.gz`` (2-D images keep their format), ``labels.json``, and maps under ``maps/``.
+    naming
+        Name masks as a challenge's evaluation wants them, ``"brats"``, ``"lits"``, ``"msd"`` or ``"nnunet"``, and write
+        its label values; ``labels.json`` is then left out.
     fn_threshold, fp_threshold
         p and q of the dial; the model's own if None.
     generator_only
@@ -91,15 +94,18 @@ def predict(
     prepare_machine(threads)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")
+    names = choose_naming(naming)
     model = Model.load(run, device=device)
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
     ordered = in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities)
     _check(ordered, progress)
-    masks = {case.case_id: _mask_path(case, out) for case in ordered.cases}
+    masks = mask_paths(names, ordered.cases, out)
+    schemes = {case.case_id: names.scheme(case, model.labels) for case in ordered.cases}
     _spare_inputs(masks.values(), dataset)
-    write_json(out / "labels.json", model.labels.to_json())
+    if naming is None:
+        write_json(out / "labels.json", model.labels.to_json())
     written = []
     with progress.task("segmenting", len(masks)) as task:
         for case in ordered.cases:
@@ -115,7 +121,8 @@ def predict(
                 maps=probabilities or errors or promise is not None,
             )
             path = masks[case.case_id]
-            write_labels(path, from_canonical(found.labels[None], volume.geometry)[0], volume.geometry)
+            labels = _translated(found.labels, model.labels, schemes[case.case_id])
+            write_labels(path, from_canonical(labels[None], volume.geometry)[0], volume.geometry)
             for name, array in _maps(found, model.labels.targets, probabilities=probabilities, errors=errors).items():
                 write_map(out / "maps" / f"{case.case_id}_{name}.nii.gz", from_canonical(array[None], volume.geometry)[0], volume.geometry)
             for name, mask in _promised_sets(found, promise).items():
@@ -152,10 +159,9 @@ def _check(dataset: Dataset, progress: Progress) -> None:
         raise CrganError(problems)
 
 
-def _mask_path(case: Case, out: Path) -> Path:
-    suffix = split_suffix(case.images[0])[1]
-    flat = suffix not in _DETACHED and read_geometry(case.images[0])[0].dimensions == 2
-    return out / f"{case.case_id}{suffix if flat else '.nii.gz'}"
+def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:
+    """Write the same targets with other label values."""
+    return labels if wanted == own else wanted.decode(own.masks(own.encode(labels)))
 
 
 def _spare_inputs(masks: Iterable[Path], dataset: Dataset) -> None:

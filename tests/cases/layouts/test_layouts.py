@@ -26,9 +26,29 @@ def task(root: Path) -> Path:
     return root
 
 
+BRATS = [
+    [f"{grade}{case}/{case}{ending}.nii.gz" for ending in endings]
+    for grade, case, endings in [
+        ("", "brats_2013_pat0001_1", ("_flair", "_t1ce", "_seg")),
+        ("HGG/", "Brats17_2013_10_1", ("_flair", "_t1", "_t1ce", "_t2", "_seg")),
+        ("LGG/", "Brats18_TCIA01_101_1", ("_flair", "_t1", "_t1ce", "_t2", "_seg")),
+        ("", "BraTS19_TMC_06290_1", ("_flair", "_t1", "_t1ce", "_t2", "_seg")),
+        ("", "BraTS20_Training_001", ("_flair", "_t1", "_t1ce", "_t2", "_seg")),
+        ("", "BraTS2021_00000", ("_flair", "_t1", "_t1ce", "_t2", "_seg")),
+        ("", "BraTS-GLI-00000-000", ("-t2f", "-t1n", "-t1c", "-t2w", "-seg")),
+    ]
+]
+VSD = [f"HGG/brats_2013_pat0001_1/VSD.Brain.XX.O.{word}.{n}/VSD.Brain.XX.O.{word}.{n}.mha" for n, word in enumerate(["MR_T1c", "OT"])]
+
+
 @pytest.mark.parametrize(
     ("names", "layout"),
     [
+        *((names, "brats") for names in BRATS),
+        (VSD, "brats"),
+        (["volume-0.nii", "segmentation-0.nii"], "lits"),
+        (["Training Batch 1/volume-0.nii", "Training Batch 2/segmentation-0.nii"], "lits"),
+        (["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "dataset.json"], "nnunet"),
         (["imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "dataset.json"], "msd"),
         (["imagesTr/a.nii.gz", "labelsTr/a.nii.gz"], "paired"),
         (["images/a.png", "labels/a.png"], "paired"),
@@ -44,12 +64,47 @@ def test_the_layout_is_found_out(folder, names: list[str], layout: str) -> None:
     dataset = open_dataset(root)
     assert dataset.layout == layout
     assert dataset.root == root
-    assert layout in {known.name for known in LAYOUTS}
+    # No other layout that goes by official names takes the folder for its own, whatever their order.
+    official = [known.name for known in LAYOUTS if known.detect(root) and known.name not in {"paired", "patient_folders", "plain"}]
+    assert official == [layout] * (layout in {"brats", "lits", "nnunet", "msd"})
+
+
+def test_a_foreign_folder_of_thousands_of_files_is_looked_through_at_once(tmp_path: Path) -> None:
+    from time import process_time
+
+    for number in range(20):
+        (tmp_path / f"p{number}").mkdir()
+        for scan in range(100):
+            (tmp_path / f"p{number}" / f"scan {scan}.nii.gz").touch()
+    before = process_time()
+    found = [known.name for known in LAYOUTS if known.detect(tmp_path)]
+    assert found == ["patient_folders"]
+    assert process_time() - before < 1
+
+
+@pytest.mark.parametrize("odd", ["dataset.json", "labels.json", "HGG", "imagesTr", "VSD.Brain", "volume-1.nii", "BraTS2021_00000"])
+def test_no_layout_stumbles_over_odd_folders(tmp_path: Path, odd: str) -> None:
+    (tmp_path / odd).mkdir()
+    (tmp_path / odd / odd).symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert not any(known.detect(tmp_path) for known in LAYOUTS)
+    assert not any(known.detect(tmp_path / "loop" / odd) for known in LAYOUTS)
 
 
 def test_cases_are_sorted_and_paths_may_be_text(folder) -> None:
     dataset = open_dataset(str(folder("b.nii.gz", "a.nii.gz", "c.nii.gz")))
     assert [case.case_id for case in dataset.cases] == ["a", "b", "c"]
+
+
+def test_what_is_written_beside_the_images_goes_before_what_a_layout_means(folder) -> None:
+    root = folder(*BRATS[-2])
+    assert open_dataset(root).labels.targets == ("WT", "TC", "ET")
+    assert open_dataset(declare(root)).labels == NAMED
+    assert open_dataset(root, layout="patient_folders").labels == NAMED
+
+
+def test_the_value_to_ignore_may_be_told(folder) -> None:
+    assert open_dataset(folder(*PATIENTS), ignore=2).labels == LabelScheme(classes={1: "class 1"}, ignore=2)
 
 
 def test_labels_are_given_or_declared_or_found_out(folder) -> None:
@@ -95,8 +150,8 @@ def test_the_layout_can_be_told(folder) -> None:
     assert open_dataset(root, layout="patient_folders").layout == "patient_folders"
     with pytest.raises(CrganError, match=r"not laid out[\s\S]*expected: msd: dataset\.json"):
         open_dataset(root, layout="msd")
-    with pytest.raises(CrganError, match=r"no such layout[\s\S]*msd, paired, patient_folders, plain[\s\S]*got:\s+nnunet"):
-        open_dataset(root, layout="nnunet")
+    with pytest.raises(CrganError, match=r"no such layout[\s\S]*msd, paired, patient_folders, plain[\s\S]*got:\s+nifti"):
+        open_dataset(root, layout="nifti")
 
 
 def test_a_pattern_takes_the_place_of_a_layout(folder) -> None:

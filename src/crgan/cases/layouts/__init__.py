@@ -9,7 +9,11 @@ from pathlib import Path
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import split_suffix
 from crgan.cases.labels import LabelScheme
+from crgan.cases.layouts import nnunet
+from crgan.cases.layouts.brats import Brats
 from crgan.cases.layouts.found import Found, Layout, image_files, label_files
+from crgan.cases.layouts.lits import Lits
+from crgan.cases.layouts.manifest import Manifest
 from crgan.cases.layouts.msd import Msd, scheme_beside
 from crgan.cases.layouts.paired import Paired
 from crgan.cases.layouts.patient_folders import PatientFolders
@@ -18,7 +22,7 @@ from crgan.cases.layouts.plain import Plain
 from crgan.cases.schemes import declared_scheme, discover_scheme, ignoring
 from crgan.errors import CrganError, fail
 
-LAYOUTS: tuple[Layout, ...] = (Msd(), Paired(), PatientFolders(), Plain())
+LAYOUTS: tuple[Layout, ...] = (Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Paired(), PatientFolders(), Plain())
 """All layouts; the first that detects itself is taken."""
 
 __all__ = ["LAYOUTS", "Found", "Layout", "open_dataset", "open_labels"]
@@ -49,7 +53,7 @@ def open_dataset(
         Regular expression, searched in the case id and then in the image's path relative to ``root``: its first
         group, or all it matches, is the patient.
     labels
-        What the label values mean. Otherwise the layout or a ``labels.json`` in the folder declares it, or else
+        What the label values mean. Otherwise a ``labels.json`` in the folder or the layout declares it, or else
         the values are found out by reading all label files and called "class 1" and so on.
     ignore
         Label value of voxels that nobody annotated, where the folder itself does not declare one.
@@ -88,7 +92,8 @@ def open_dataset(
             got=f"{len(cases)} images, no labels",
             fix="add label files beside the images, or tell their names with --pattern",
         )
-    scheme = labels or found.labels or (declared_scheme(root) if root.is_dir() else None) or discover_scheme(label_paths)
+    # What the user wrote down beside the images is more certain than what a layout usually means.
+    scheme = labels or (declared_scheme(root) if root.is_dir() else None) or found.labels or discover_scheme(label_paths)
     return Dataset(
         root=root,
         layout=chosen.name,
@@ -125,10 +130,10 @@ def open_labels(
     """
     root = Path(root)
     _require_something(root)
-    if root.is_file():
+    if root.is_file() and not Manifest().detect(root):
         return {split_suffix(root)[0]: root}, declared_scheme(root.parent)
     if layout is None and pattern is None and image_files(root) and not _is_labelled(root):
-        return dict(sorted(label_files(root).items())), declared_scheme(root) or scheme_beside(root)
+        return dict(sorted(label_files(root).items())), declared_scheme(root) or scheme_beside(root) or nnunet.scheme_beside(root)
     dataset = open_dataset(root, layout=layout, pattern=pattern, group=group, need_labels=True)
     return {case.case_id: case.label for case in dataset.cases if case.label is not None}, dataset.labels
 

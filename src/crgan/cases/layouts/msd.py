@@ -8,6 +8,7 @@ from crgan.cases.case import Case
 from crgan.cases.files import split_suffix
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts.found import Found, channel_names, image_files, label_files
+from crgan.cases.layouts.nnunet import NnUNet
 from crgan.cases.schemes import named_scheme
 from crgan.errors import CrganError, fail
 from crgan.files import read_json
@@ -25,7 +26,7 @@ class Msd:
     def detect(self, root: Path) -> bool:
         """Whether ``dataset.json`` is there, or beside ``root`` if that is one of the image folders."""
         task = _task_folder(root)
-        return task is not None and (task / "imagesTr").is_dir()
+        return task is not None and (task / "imagesTr").is_dir() and not NnUNet().detect(task)
 
     def cases(self, root: Path) -> Found:
         """Find the training cases that ``dataset.json`` lists, or all of ``imagesTr`` if it lists none."""

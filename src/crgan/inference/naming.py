@@ -1,0 +1,168 @@
+"""Masks in the file names and label values that a challenge's evaluation accepts.
+
+A new naming is a class of two methods here and an entry in :data:`NAMINGS`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from crgan.cases.case import Case
+from crgan.cases.files import read_geometry, split_suffix
+from crgan.cases.labels import LabelScheme
+from crgan.cases.layouts import lits
+from crgan.cases.layouts.brats_names import MODALITIES, read_name
+from crgan.cases.layouts.nnunet import split_channel
+from crgan.errors import CrganError, Problem, fail
+
+# Formats that keep their voxels in a second file are read, but not written.
+_DETACHED = (".mhd", ".nhdr")
+_VOLUME = ".nii.gz"
+
+
+class Naming(Protocol):
+    """How a challenge wants masks to be named, and which values to stand in them."""
+
+    def file(self, case: Case) -> str:
+        """Name of the case's mask, relative to the output folder; ``CrganError`` if the challenge has no such case."""
+
+    def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
+        """Label values to write for the model's targets; ``CrganError`` if the challenge asks for other targets."""
+
+
+class ById:
+    """``CASE_ID.nii.gz``, pictures in their own format, with the values that the model was trained on: the default."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its case."""
+        suffix = split_suffix(case.images[0])[1]
+        flat = suffix not in _DETACHED and read_geometry(case.images[0])[0].dimensions == 2
+        return case.case_id + (suffix if flat else _VOLUME)
+
+    def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
+        """Keep the model's values."""
+        del case
+        return labels
+
+
+class Msd(ById):
+    """The Decathlon's: ``CASE_ID.nii.gz``, as the images are called."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its case."""
+        return case.case_id + _VOLUME
+
+
+class NnUNet(ById):
+    """nnU-Net's: the case without its channel, in the format of the images."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its case: ``liver_01_0000.nrrd`` gives ``liver_01.nrrd``."""
+        suffix = split_suffix(case.images[0])[1]
+        named = split_channel(case.images[0])
+        return (case.case_id if named is None else named[0]) + (_VOLUME if suffix in _DETACHED else suffix)
+
+
+class Brats:
+    """BraTS: ``CASE_ID.nii.gz``, up to 2015 ``VSD.Seg_CASE_ID.NUMBER.mha`` with the FLAIR image's number; the year's label values."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its case and year."""
+        scans = [read_name(path) for path in case.images]
+        if None in scans:
+            raise _no_such_case(case, "BraTS", "official file names, such as BraTS2021_00000_t1ce.nii.gz")
+        first = min((scan for scan in scans if scan is not None), key=lambda scan: MODALITIES.index(scan.modality or MODALITIES[-1]))
+        return f"VSD.Seg_{case.case_id}.{first.number}.mha" if first.number else case.case_id + _VOLUME
+
+    def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
+        """Take the values of the case's year for WT, TC and ET, whatever year the model was trained on."""
+        scan = read_name(case.images[0])
+        return labels if scan is None else _official(labels, scan.release.labels, "BraTS")
+
+
+class Lits:
+    """LiTS: ``test-segmentation-N.nii`` for ``test-volume-N.nii``, 1 for the liver and 2 for lesions."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its volume's number."""
+        name = lits.split_name(case.images[0])
+        if name is None or name[1] != "volume":
+            raise _no_such_case(case, "LiTS", "test-volume-N.nii or volume-N.nii")
+        return f"{'test-' if name[0] else ''}segmentation-{name[2]}.nii"
+
+    def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
+        """Take the challenge's values."""
+        del case
+        return _official(labels, lits.LABELS, "LiTS")
+
+
+DEFAULT = ById()
+NAMINGS: dict[str, Naming] = {"brats": Brats(), "lits": Lits(), "msd": Msd(), "nnunet": NnUNet()}
+"""By what ``--naming`` calls them."""
+
+
+def choose_naming(name: str | None) -> Naming:
+    """The naming of that name; the default for None.
+
+    Raises
+    ------
+    CrganError
+        If there is none.
+    """
+    if name is None:
+        return DEFAULT
+    if name not in NAMINGS:
+        raise fail("There is no such naming.", where="--naming", expected=", ".join(NAMINGS), got=name, fix="use one of these")
+    return NAMINGS[name]
+
+
+def mask_paths(naming: Naming, cases: tuple[Case, ...], out: Path) -> dict[str, Path]:
+    """Where the mask of each case goes, by case id.
+
+    Raises
+    ------
+    CrganError
+        With every case that the challenge does not have; or if two cases would have the same file.
+    """
+    problems: list[Problem] = []
+    paths: dict[str, Path] = {}
+    for case in cases:
+        try:
+            paths[case.case_id] = out / naming.file(case)
+        except CrganError as error:
+            problems += error.problems
+    if problems:
+        raise CrganError(problems)
+    owners: dict[Path, str] = {}
+    for case_id, path in paths.items():
+        if path in owners:
+            got = f"{owners[path]}, {case_id}"
+            raise fail("Two cases would have the same mask.", where=path, got=got, fix="predict them one at a time, with --cases")
+        owners[path] = case_id
+    return paths
+
+
+def _official(labels: LabelScheme, official: LabelScheme, challenge: str) -> LabelScheme:
+    """The challenge's values for the model's targets; the model's own where they are the challenge's classes."""
+    if labels.targets == official.targets:
+        return official
+    if labels.exclusive and set(labels.values) == set(official.values):
+        return labels
+    raise fail(
+        f"The model does not segment what {challenge} asks for.",
+        where="--naming",
+        expected=", ".join(official.targets),
+        got=", ".join(labels.targets),
+        fix="leave --naming out",
+    )
+
+
+def _no_such_case(case: Case, challenge: str, expected: str) -> CrganError:
+    return fail(
+        f"{challenge} has no case such as {case.case_id}.",
+        where=case.images[0],
+        expected=expected,
+        got=case.images[0].name,
+        fix="leave --naming out, or give the files their official names",
+    )
