@@ -72,7 +72,7 @@ def test_layers_below_torch_do_not_import_it_at_module_level(repository: Path) -
 ORDER = [
     *("errors", "files", "progress", "conformal"),
     *("machine", "report", "cases", "preprocessing", "evaluation", "config", "planning"),
-    *("sequences", "networks", "sweep", "model", "training", "inference"),
+    *("sequences", "networks", "sweep", "model", "training", "inference", "study"),
     *("console", "demo", "cli"),
 ]
 # What would be allowed by that, and is not wanted.

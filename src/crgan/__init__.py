@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crgan.inference.calibrate import calibrate
     from crgan.inference.predict import predict
     from crgan.model import Model
+    from crgan.study.run import run_study as study
     from crgan.training.run import train
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "load_config",
     "open_dataset",
     "predict",
+    "study",
     "train",
 ]
 
@@ -52,6 +54,7 @@ _HOMES = {
     "load_config": ("crgan.config", "load_config"),
     "open_dataset": ("crgan.cases.layouts", "open_dataset"),
     "predict": ("crgan.inference.predict", "predict"),
+    "study": ("crgan.study.run", "run_study"),
     "train": ("crgan.training.run", "train"),
 }
 

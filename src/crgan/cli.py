@@ -370,6 +370,33 @@ def compare(
         console.print(f"Written to {json_file}", markup=False, soft_wrap=True)
 
 
+@app.command()
+def study(
+    plan: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Data sets, systems, seeds and folds.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study; one that was begun is gone on with.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side, a process each.")] = 1,
+) -> None:
+    """Train systems side by side and compare them.
+
+    Every system gets the same patients and the same time; the tables say how sure a difference is.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from crgan.console import terminal_progress
+    from crgan.study.plan import read_study
+    from crgan.study.run import run_study
+
+    console = _console()
+    read, progress = read_study(plan), terminal_progress(console)
+    if jobs == 1:
+        run_study(read, out, progress=progress)
+    else:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as executor:
+            run_study(read, out, executor=executor, progress=progress)
+    console.print(f"Written to {out}: report.html, tables.md, tables.tex, tables.csv, comparison.json", markup=False, soft_wrap=True)
+
+
 @phantom.command("brain")
 def phantom_brain(
     out: Annotated[Path, typer.Option(help="Folder to make.")],

@@ -1,0 +1,1 @@
+"""Studies: systems side by side, on the same patients and for the same time."""

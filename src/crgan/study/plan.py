@@ -1,0 +1,213 @@
+"""What a study is made of: data sets, systems, seeds and folds, and the jobs that follow from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from crgan.config import SYSTEMS, Config, Settings, load_config
+from crgan.errors import CrganError, Problem, fail
+
+REFINED = "+refinement"
+
+
+class Row(Settings):
+    """A system of the study, a row of its tables."""
+
+    system: str
+    name: str = ""  # in tables and folders; the system's name if empty
+    set: tuple[str, ...] = ()  # settings that differ, as in `crgan train --set`
+    seeds: tuple[int, ...] | None = Field(None, min_length=1)  # None: those of the study
+
+    @field_validator("system")
+    @classmethod
+    def _check_system(cls, system: str) -> str:
+        if system not in SYSTEMS:
+            raise ValueError(f"one of {', '.join(SYSTEMS)}")
+        return system
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.name or self.system
+
+
+class DataSet(Settings):
+    """Patients to train on, and others to test on: those of the split's test side, or those in folders of their own."""
+
+    data: Path
+    split: Path | None = None
+    folds: tuple[int, ...] | None = Field(None, min_length=1)
+    images: Path | None = None
+    labels: Path | None = None
+    minutes: float | None = Field(None, gt=0)  # None: those of the study
+    steps: int | None = Field(None, gt=0)
+    set: tuple[str, ...] = ()
+    layout: str | None = None
+    pattern: str | None = None
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSet:
+        if (self.split is None) == (self.images is None) or (self.images is None) != (self.labels is None):
+            raise ValueError("either split, or images and labels of the patients to test on")
+        if self.folds is not None and self.split is None:
+            raise ValueError("folds only with split")
+        return self
+
+
+class Study(Settings):
+    """A study as its YAML file has it."""
+
+    sets: dict[str, DataSet] = Field(min_length=1)
+    systems: tuple[Row, ...] = Field(min_length=1)
+    recipe: str = "default"
+    minutes: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, gt=0)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    set: tuple[str, ...] = ()
+    threads: int | None = Field(None, ge=1)
+    share_generators: bool = False  # score a system without refiner by the generator of the one with it
+
+    @field_validator("systems", mode="before")
+    @classmethod
+    def _names_alone(cls, systems: Any) -> Any:
+        return [{"system": row} if isinstance(row, str) else row for row in systems] if isinstance(systems, list) else systems
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        labels = [row.label for row in self.systems]
+        if len({_folder_name(label) for label in labels}) < len(labels):
+            raise ValueError("systems with a name each where they differ in nothing else")
+        for name, data in self.sets.items():
+            if (data.minutes or data.steps) is None and (self.minutes is None) == (self.steps is None):
+                raise ValueError(f"minutes or steps, for all sets or for {name}")
+        return self
+
+    def jobs(self) -> Iterator[Job]:
+        """Every training of the study; those of one data set after another."""
+        for name, data in self.sets.items():
+            for row in self.systems:
+                if self.refined(row) is None:
+                    for seed in row.seeds or self.seeds:
+                        for fold in data.folds or (None,):
+                            yield Job(study=self, set_name=name, row=row, seed=seed, fold=fold)
+
+    def refined(self, row: Row) -> Row | None:
+        """The row whose generator is also this row's, where generators are shared."""
+        if not self.share_generators or row.system.endswith(REFINED):
+            return None
+        others = (other for other in self.systems if other.system == row.system + REFINED)
+        return next((other for other in others if (other.set, other.seeds) == (row.set, row.seeds)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training, with the predictions and scores that follow.
+
+    Parameters
+    ----------
+    study
+        What it is part of.
+    set_name
+        Of the data set.
+    row
+        The system.
+    seed, fold
+        Of the run; no fold where the test patients are in folders of their own or the split has none.
+    """
+
+    study: Study
+    set_name: str
+    row: Row
+    seed: int
+    fold: int | None
+
+    @property
+    def data(self) -> DataSet:
+        """The data set."""
+        return self.study.sets[self.set_name]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie, below the study's folder."""
+        return job_folder(self.set_name, self.row, self.seed, self.fold)
+
+    @property
+    def config(self) -> Config:
+        """The settings of its training."""
+        study, data = self.study, self.data
+        own = data.minutes is not None or data.steps is not None
+        return load_config(
+            recipe=study.recipe,
+            overrides=[*study.set, *data.set, *self.row.set],
+            system=self.row.system,
+            seed=self.seed,
+            minutes=data.minutes if own else study.minutes,
+            steps=data.steps if own else study.steps,
+            threads=study.threads,
+            **{
+                "data.split": data.split,
+                "data.fold": self.fold,
+                "data.layout": data.layout,
+                "data.pattern": data.pattern,
+                "data.group": data.group,
+            },
+        )
+
+
+def job_folder(set_name: str, row: Row, seed: int, fold: int | None) -> Path:
+    """Where the files of a training lie, below the study's folder."""
+    return Path(_folder_name(set_name)) / _folder_name(row.label) / (f"seed{seed}" if fold is None else f"seed{seed}-fold{fold}")
+
+
+def read_study(path: Path | str) -> Study:
+    """Read a study's YAML file; paths in it are relative to the file.
+
+    Raises
+    ------
+    CrganError
+        With everything that is wrong with it, settings of the trainings included.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fail("The study could not be read.", where=path, got=error.strerror or str(error), fix="check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise fail("The study is not valid YAML.", where=path, got=str(error)) from error
+    if not isinstance(values, dict):
+        raise fail("The study is not a mapping.", where=path, expected="sets, systems, and minutes or steps", got=type(values).__name__)
+    try:
+        study = Study.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            Problem(
+                what="The study is not as it should be.",
+                where=f"{path}, {'.'.join(map(str, item['loc'])) or 'study'}",
+                expected=item["msg"].removeprefix("Value error, "),
+                got=None if isinstance(item["input"], dict) else repr(item["input"])[:120],
+                fix="docs/study.md shows a study and lists its settings",
+            )
+            for item in error.errors()
+        ]
+        raise CrganError(problems) from error
+    study = study.model_copy(update={"sets": {name: _from_here(data, path.parent) for name, data in study.sets.items()}})
+    for job in study.jobs():
+        job.config  # noqa: B018 - raises where a setting does not fit, before anything is trained
+    return study
+
+
+def _from_here(data: DataSet, folder: Path) -> DataSet:
+    places = {name: getattr(data, name) for name in ("data", "split", "images", "labels")}
+    return data.model_copy(update={name: (folder / place).resolve() for name, place in places.items() if place is not None})
+
+
+def _folder_name(text: str) -> str:
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from crgan.errors import CrganError
+from crgan.study import job as job_module
+from crgan.study.plan import read_study
+from crgan.study.run import run_study
+
+WriteStudy = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def plan(patients: Path, write_study: WriteStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "split.json").write_text(json.dumps({"train": ["p0", "p1"], "test": ["p2", "p3"]}), encoding="utf-8")
+    return write_study(folder / "study.yaml", sets={"balls": {"data": str(patients), "split": "split.json"}})
+
+
+@pytest.fixture(scope="module")
+def finished(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "study"
+    run_study(read_study(plan), out)
+    return out
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "seed0" in str(path)}
+
+
+def test_every_system_is_scored_on_the_test_patients_alone(finished: Path) -> None:
+    for kind in ("unet/seed0/scores", "unet+refinement/seed0/scores", "unet+refinement/seed0/scores-generator"):
+        assert [*json.loads((finished / "balls" / kind / "scores.json").read_text())["cases"]] == ["p2", "p3"]
+    trained_on = json.loads((finished / "balls/unet/seed0/run/data.json").read_text())["patients"]
+    assert sorted(trained_on["train"] + trained_on["validation"]) == ["p0", "p1"]
+
+
+def test_tables_hold_what_was_scored(finished: Path) -> None:
+    rows = list(csv.DictReader((finished / "tables.csv").open(encoding="utf-8")))
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    assert systems == ["unet", "unet+refinement, its generator alone", "unet+refinement"]
+    scored = json.loads((finished / "balls/unet/seed0/scores/scores.json").read_text())["summary"]
+    (dice,) = [row for row in rows if (row["system"], row["target"], row["metric"]) == ("unet", next(iter(scored)), "dice")]
+    assert float(dice["mean"]) == pytest.approx(scored[dice["target"]]["dice"]["mean"])
+    markdown = (finished / "tables.md").read_text(encoding="utf-8")
+    assert "**balls: Dice**" in markdown
+    assert all(f"| {system} | " in markdown for system in systems)
+    latex = (finished / "tables.tex").read_text(encoding="utf-8")
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == markdown.count("**balls")
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "balls: differences" in page
+    assert "data:image/png" in page
+    assert json.loads((finished / "comparison.json").read_text())["balls"]["systems"] == systems
+
+
+def test_what_is_over_is_not_done_again(plan: Path, finished: Path) -> None:
+    before = times(finished)
+    run_study(read_study(plan), finished)
+    assert times(finished) == before
+
+
+def test_a_study_that_was_stopped_goes_on(plan: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "study"
+    monkeypatch.setattr(job_module, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_study(read_study(plan), out)
+    monkeypatch.undo()
+    weights = (out / "balls/unet/seed0/run/model/generator.safetensors").stat().st_mtime_ns
+    run_study(read_study(plan), out)
+    assert (out / "balls/unet/seed0/run/model/generator.safetensors").stat().st_mtime_ns == weights
+    assert (out / "tables.csv").read_bytes() == (finished / "tables.csv").read_bytes()
+
+
+def test_side_by_side_gives_the_same(plan: Path, finished: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        run_study(read_study(plan), tmp_path / "study", executor=executor)
+    assert (tmp_path / "study" / "tables.csv").read_bytes() == (finished / "tables.csv").read_bytes()
+
+
+def test_a_job_that_fails_is_told_and_the_others_are_done(patients: Path, write_study: WriteStudy, tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["p0", "p1"], "test": ["p2"]}), encoding="utf-8")
+    sets = {"gone": {"data": "nowhere", "split": "split.json"}, "there": {"data": str(patients), "split": "split.json"}}
+    study = read_study(write_study(tmp_path / "s.yaml", sets=sets, systems=["unet"]))
+    with pytest.raises(CrganError, match="gone/unet/seed0: There is no such folder"):
+        run_study(study, tmp_path / "out")
+    assert (tmp_path / "out/there/unet/seed0/scores/scores.json").exists()
+    assert not (tmp_path / "out/report.html").exists()
