@@ -22,8 +22,10 @@ from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
 from crgan.training.stage import Stage
 
-# The first steps pay for first touches of memory and are not measured; the next ones are.
-_WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
+# The first steps pay for first touches of memory and are not measured; the next ones are, so many at least, and for so
+# much of the time at least: a few steps on a machine that others use too can be far off.
+_WARM_UP_STEPS, _MEASURED_STEPS, _MOST_MEASURED_STEPS = 4, 8, 500
+_MEASURED_SHARE = 0.02
 # The learning rate's warm-up and the discriminator's late entry are not in the measurement.
 _CAUTION = 0.9
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -201,15 +203,16 @@ def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> i
     for number in range(_WARM_UP_STEPS):
         _step(stage, number, None)
     warm = time.monotonic()
-    for number in range(_WARM_UP_STEPS, _WARM_UP_STEPS + _MEASURED_STEPS):
-        facts.figures = _step(stage, number, None)
-    measured = time.monotonic()
+    facts.step, measured = _WARM_UP_STEPS, warm
+    least, most = _WARM_UP_STEPS + _MEASURED_STEPS, _WARM_UP_STEPS + _MOST_MEASURED_STEPS
+    while facts.step < least or (facts.step < most and measured - warm < _MEASURED_SHARE * seconds):
+        facts.figures = _step(stage, facts.step, None)
+        facts.step, measured = facts.step + 1, time.monotonic()
     stage.validate()
     done = time.monotonic()
-    facts.step = _WARM_UP_STEPS + _MEASURED_STEPS
     facts.seconds = done - begun
     left = seconds - (done - begun) - validations * (done - measured)
-    more = int(_CAUTION * left * _MEASURED_STEPS / max(measured - warm, 1e-6))  # some clocks tick slowly
+    more = int(_CAUTION * left * (facts.step - _WARM_UP_STEPS) / max(measured - warm, 1e-6))  # some clocks tick slowly
     return facts.step + max(more, validations)
 
 
