@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, as_completed
+from functools import partial
 from pathlib import Path
 
 from crgan.errors import CrganError, Problem
@@ -52,7 +53,7 @@ def _one_by_one(jobs: list[Job], out: Path, progress: Progress) -> list[Problem]
     failed: list[Problem] = []
     for number, job in enumerate(jobs, start=1):
         progress.note(f"{number}/{len(jobs)} {job.folder}")
-        failed += _failures(lambda job=job: run_job(job, out, progress), job)
+        failed += _failures(partial(run_job, job, out, progress), job)
     return failed
 
 
