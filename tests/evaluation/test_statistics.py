@@ -43,7 +43,10 @@ def test_interval_lies_within_the_values_and_is_the_same_each_time(values: list[
 def test_agrees_with_scipy_where_every_patient_has_one_case() -> None:
     values = np.random.default_rng(0).beta(5, 2, 25)
     result = bootstrap_mean(values.tolist(), list(LETTERS[:25]), resamples=20000)
-    theirs = stats.bootstrap((values,), np.mean, method="BCa", n_resamples=20000, rng=np.random.default_rng(1)).confidence_interval
+    level = 1 - 2 * stats.norm.sf(stats.t.ppf(0.975, 24) * np.sqrt(25 / 24))
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="BCa", confidence_level=level, n_resamples=20000, rng=np.random.default_rng(1)
+    ).confidence_interval
     assert (result.ci_low, result.ci_high) == pytest.approx(tuple(theirs), abs=0.003)
 
 
