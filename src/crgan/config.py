@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from crgan.cases.labels import LabelScheme
 from crgan.errors import CrganError, Problem, fail
 from crgan.files import atomic_write
-from crgan.preprocessing.pipeline import PreprocessingSettings
+from crgan.preprocessing.settings import PreprocessingSettings
 
 Plane = Literal["axial", "coronal", "sagittal"]
 _Size = Annotated[int, Field(ge=1)]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from crgan.cases.case import Case, Dataset
+from crgan.cases.reading import read_case
 from crgan.errors import CrganError
 from crgan.preprocessing.fitting import common_spacing
-from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+from crgan.preprocessing.landmarks import find_landmarks, fit_landmarks
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.preprocessing.settings import PreprocessingSettings
 
 MakeDataset = Callable[..., Dataset]
 WriteNifti = Callable[[Path, np.ndarray, tuple[float, float, float]], Path]
@@ -118,3 +122,57 @@ def test_ct_is_not_fitted_to_what_nobody_annotated(make_dataset: MakeDataset, wr
     (statistics,) = Pipeline.fit(dataset.cases, replace(dataset, labels=replace(dataset.labels, ignore=9))).intensities
     assert statistics is not None
     assert statistics.mean == pytest.approx(100, abs=20)
+
+
+def test_landmarks_are_those_of_the_training_cases_foreground(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(3)
+    fitted = Pipeline.fit(dataset.cases[:2], dataset, settings=PreprocessingSettings(landmarks=True))
+    # As the fixture draws them: noise in a box, on a background of -1.
+    found = []
+    for case in dataset.cases[:2]:
+        image = read_case(case, dataset).image[1]
+        found.append(find_landmarks(image[image != -1]))
+    assert fitted.landmarks[1] == fit_landmarks([own for own in found if own is not None])
+    assert fitted.landmarks[0] != fitted.landmarks[1]
+    assert Pipeline.fit(dataset.cases[:2], dataset).landmarks == (None, None)
+
+
+def test_landmarks_are_fitted_to_corrected_images(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(1)
+    plain, corrected = (
+        Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(landmarks=True, bias_field=bias_field)).landmarks
+        for bias_field in (False, True)
+    )
+    assert plain != corrected
+
+
+def test_images_without_contrast_give_no_landmarks(make_dataset: MakeDataset, write_nifti: WriteNifti) -> None:
+    dataset = make_dataset(1)
+    write_nifti(dataset.cases[0].images[0], np.full((12, 16, 20), 7, np.float32), (1, 1, 1))
+    fitted = Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(landmarks=True))
+    assert fitted.landmarks[0] is None
+    assert fitted.landmarks[1] is not None
+
+
+def test_ct_is_fitted_to_what_the_steps_before_leave(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(2, modalities=("CT",))
+    (windowed,) = Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(window_hu=(95, 105))).intensities
+    assert windowed is not None
+    assert (windowed.low, windowed.high) == (95, 105)
+    assert 98 < windowed.mean < 102
+    assert windowed.std < 5.1
+    settings = PreprocessingSettings(window_hu=(0, 200), equalisation="histogram")
+    (equalised,) = Pipeline.fit(dataset.cases, dataset, settings=settings).intensities
+    assert equalised is not None
+    assert (equalised.low, equalised.high) == (0, 1)
+    assert 0.3 < equalised.mean < 0.7
+
+
+@pytest.mark.parametrize(
+    ("modality", "settings", "step"),
+    [("CT", {"bias_field": True}, "bias_field"), ("CT", {"landmarks": True}, "landmarks"), ("T1", {"window_hu": (-100, 400)}, "window_hu")],
+)
+def test_a_step_that_no_channel_is_for_is_refused(make_dataset: MakeDataset, modality: str, settings: dict[str, Any], step: str) -> None:
+    dataset = make_dataset(1, modalities=(modality,))
+    with pytest.raises(CrganError, match=step):
+        Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(**settings))

@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from crgan.errors import CrganError
-from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+from crgan.preprocessing.bias_field import correct_bias_field
+from crgan.preprocessing.equalisation import equalise_slices
+from crgan.preprocessing.hu_window import clip_to_window
+from crgan.preprocessing.landmarks import standardise
+from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.prepared import PreparedGeometry
-from crgan.preprocessing.zscore import IntensityStatistics
+from crgan.preprocessing.settings import PreprocessingSettings
+from crgan.preprocessing.steps import cut_to_foreground
+from crgan.preprocessing.zscore import IntensityStatistics, Kind, normalise_patient
 
 
 def pipeline(*, modalities: tuple[str, ...] = ("T1",), spacing_mm: tuple[float, float, float] | None = None, **settings: Any) -> Pipeline:
@@ -24,6 +30,7 @@ def pipeline(*, modalities: tuple[str, ...] = ("T1",), spacing_mm: tuple[float, 
         kinds=("mr",) * len(modalities),
         spacing_mm=spacing_mm,
         intensities=(None,) * len(modalities),
+        landmarks=(None,) * len(modalities),
     )
 
 
@@ -96,11 +103,59 @@ def test_ct_channels_use_the_training_set() -> None:
         kinds=("mr", "ct"),
         spacing_mm=None,
         intensities=(None, IntensityStatistics(low=-100, high=300, mean=100, std=100)),
+        landmarks=(None, None),
     )
     image = np.random.default_rng(0).uniform(-1000, 1000, (2, 6, 6, 6))
     prepared = fitted.apply(image, (1, 1, 1)).image
     np.testing.assert_allclose(prepared[1], (image[1].clip(-100, 300) - 100) / 100, atol=1e-5)
     assert prepared[0].std() == pytest.approx(1, abs=1e-5)
+
+
+def stepped(kind: Kind, *, landmarks: tuple[float, ...] | None = None, ct: IntensityStatistics | None = None, **settings: Any) -> Pipeline:
+    return Pipeline(
+        settings=PreprocessingSettings(kind=kind, **settings),
+        modalities=("one",),
+        kinds=(kind,),
+        spacing_mm=None,
+        intensities=(ct,),
+        landmarks=(landmarks,),
+    )
+
+
+def test_mr_steps_act_in_their_order() -> None:
+    image = noise_in_a_box()
+    landmarks = tuple(np.linspace(0, 100, 11) ** 1.5)
+    box, kept, foreground = cut_to_foreground(image, PreprocessingSettings())
+    by_hand = correct_bias_field(kept[0], foreground[0], shrink=2)
+    by_hand = standardise(by_hand, foreground[0], landmarks)
+    by_hand = equalise_slices(by_hand, foreground[0], method="clahe")
+    expected = normalise_patient(by_hand[None], foreground)
+    fitted = stepped("mr", landmarks=landmarks, bias_field=True, bias_field_shrink=2, equalisation="clahe")
+    prepared = fitted.apply(image, (1, 1, 1))
+    assert prepared.geometry.box == box
+    np.testing.assert_array_equal(prepared.image, expected)
+
+
+def test_ct_steps_act_in_their_order() -> None:
+    image = np.random.default_rng(0).uniform(-1000, 1000, (1, 3, 8, 8))
+    everything = np.ones((3, 8, 8), bool)
+    by_hand = equalise_slices(clip_to_window(image[0], (-100, 400)), everything, method="histogram")
+    fitted = stepped("ct", ct=IntensityStatistics(low=0, high=1, mean=0.5, std=0.25), window_hu=(-100, 400), equalisation="histogram")
+    np.testing.assert_allclose(fitted.apply(image, (1, 1, 1)).image[0], (by_hand - 0.5) / 0.25, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mr", "ct"])
+@pytest.mark.parametrize("shape", [(4, 9, 9), (1, 12, 12)])
+@pytest.mark.parametrize("content", ["constant", "noise"])
+def test_every_step_takes_constant_and_flat_images(kind: Kind, shape: tuple[int, int, int], content: str) -> None:
+    statistics = IntensityStatistics(low=-100, high=400, mean=100, std=100) if kind == "ct" else None
+    steps: dict[str, Any] = {"window_hu": (-100, 400)} if kind == "ct" else {"bias_field": True}
+    fitted = stepped(kind, landmarks=None if kind == "ct" else tuple(range(11)), ct=statistics, equalisation="histogram", **steps)
+    image = np.full((1, *shape), 30.0) if content == "constant" else np.random.default_rng(0).normal(100, 50, (1, *shape))
+    prepared = fitted.apply(image, (1, 1, 1)).image
+    assert prepared.shape == (1, *shape)
+    assert np.isfinite(prepared).all()
+    assert (np.ptp(prepared) > 0) == (content == "noise")
 
 
 def test_a_constant_image_becomes_zeros_over_its_whole_grid() -> None:
@@ -188,6 +243,7 @@ def test_json_and_back() -> None:
         kinds=("ct",),
         spacing_mm=(1, 2, 3),
         intensities=(IntensityStatistics(low=-1, high=2, mean=0.1, std=0.7),),
+        landmarks=((0.0, 1.5, 100.0),),
     )
     assert Pipeline.from_json(json.loads(json.dumps(fitted.to_json(), allow_nan=False))) == fitted
     plain = pipeline()
@@ -209,7 +265,17 @@ def test_a_description_of_another_version_or_a_broken_one_is_refused(change: dic
         Pipeline.from_json(pipeline().to_json() | change)
 
 
-@pytest.mark.parametrize("settings", [{"spacing_mm": (1, 0, 1)}, {"spacing_mm": "coarse"}, {"kind": "us"}, {"unknown": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"spacing_mm": (1, 0, 1)},
+        {"spacing_mm": "coarse"},
+        {"kind": "us"},
+        {"unknown": 1},
+        {"window_hu": (400, 100)},
+        {"bias_field_shrink": 0},
+    ],
+)
 def test_settings_are_checked(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         PreprocessingSettings(**settings)

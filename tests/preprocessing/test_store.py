@@ -25,7 +25,8 @@ from crgan.cases.case import Dataset
 from crgan.cases.labels import LabelScheme
 from crgan.errors import CrganError
 from crgan.preprocessing import store
-from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.preprocessing.settings import PreprocessingSettings
 from crgan.preprocessing.store import prepare
 from crgan.preprocessing.stored import StoredCase, open_stored
 

@@ -11,7 +11,8 @@ import pytest
 from crgan.cases.canonical import to_canonical
 from crgan.cases.files import read_volume
 from crgan.preprocessing.foreground import bounding_box, foreground_mask
-from crgan.preprocessing.pipeline import Pipeline, PreprocessingSettings
+from crgan.preprocessing.pipeline import Pipeline
+from crgan.preprocessing.settings import PreprocessingSettings
 
 
 def load(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -25,6 +26,7 @@ def fitted(channels: int) -> Pipeline:
         kinds=("mr",) * channels,
         spacing_mm=None,
         intensities=(None,) * channels,
+        landmarks=(None,) * channels,
     )
 
 

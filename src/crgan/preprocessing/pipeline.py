@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from crgan.cases.case import Case, Dataset
 from crgan.errors import fail
-from crgan.preprocessing.fitting import fit_ct, fit_spacing
-from crgan.preprocessing.foreground import bounding_box, foreground_mask
+from crgan.preprocessing.fitting import fit_ct, fit_mr, fit_spacing
 from crgan.preprocessing.prepared import Prepared, PreparedGeometry, Spacing, three_lengths, three_sizes
 from crgan.preprocessing.resample import resample_image, resample_labels, resampled_shape, resampled_slabs
+from crgan.preprocessing.settings import Positive, PreprocessingSettings
+from crgan.preprocessing.steps import adjust, cut_to_foreground
 from crgan.preprocessing.zscore import IntensityStatistics, Kind, guess_kind, normalise_ct, normalise_patient
-
-# Voxels of background kept around the foreground, so that its outline is seen from both sides.
-_CROP_MARGIN = 2
-
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class PreprocessingSettings(BaseModel):
-    """The choices a user has in preprocessing.
-
-    Parameters
-    ----------
-    spacing_mm
-        ``"common"``: the training cases' median per axis, made isotropic where the axes differ by a factor of
-        3 at most. ``"native"``: every case keeps its own. Or the spacing wanted, ``(z, y, x)`` in millimetres.
-        2-D images keep their pixels under the first two.
-    normalisation
-        Mean and standard deviation ``"per-modality"``, or ``"pooled"`` over all modalities of a case as in the
-        paper. CT channels are always normalised by the training set's values.
-    crop_to_foreground
-        Leave out what surrounds the foreground.
-    kind
-        What the channels are; ``"auto"`` takes modalities named CT for computed tomography and all others for MR.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    spacing_mm: Literal["common", "native"] | tuple[_Positive, _Positive, _Positive] = "common"
-    normalisation: Literal["per-modality", "pooled"] = "per-modality"
-    crop_to_foreground: bool = True
-    kind: Literal["auto", "mr", "ct", "microscopy"] = "auto"
+from crgan.progress import Progress, Silent
 
 
 class Pipeline(BaseModel):
@@ -65,6 +36,8 @@ class Pipeline(BaseModel):
         The spacing ``(z, y, x)`` that every case is brought to, or None to leave each as it is.
     intensities
         The training set's statistics for each CT channel, None for the others.
+    landmarks
+        The training set's scale for each MR channel, None for the others and where the settings do not want one.
     version
         Of this description; another one is refused.
     """
@@ -74,23 +47,25 @@ class Pipeline(BaseModel):
     settings: PreprocessingSettings
     modalities: tuple[str, ...]
     kinds: tuple[Kind, ...]
-    spacing_mm: tuple[_Positive, _Positive, _Positive] | None
+    spacing_mm: tuple[Positive, Positive, Positive] | None
     intensities: tuple[IntensityStatistics | None, ...]
+    landmarks: tuple[tuple[float, ...] | None, ...]
     version: Literal[2] = 2
 
     @model_validator(mode="after")
     def _one_entry_a_channel(self) -> Pipeline:
-        if not len(self.modalities) == len(self.kinds) == len(self.intensities):
-            message = "modalities, kinds and intensities differ in length"
+        if not len(self.modalities) == len(self.kinds) == len(self.intensities) == len(self.landmarks):
+            message = "modalities, kinds, intensities and landmarks differ in length"
             raise ValueError(message)
         return self
 
     @classmethod
-    def fit(cls, cases: Sequence[Case], dataset: Dataset, *, settings: PreprocessingSettings | None = None) -> Pipeline:
-        """Fit to the training cases: their common spacing and, for CT, their intensities.
+    def fit(
+        cls, cases: Sequence[Case], dataset: Dataset, *, settings: PreprocessingSettings | None = None, progress: Progress | None = None
+    ) -> Pipeline:
+        """Fit to the training cases: their common spacing, CT intensities and, where wanted, MR landmarks.
 
-        Only file headers are read, except for CT, where up to 10,000 voxels of up to 50 cases are drawn from
-        within the labels, or from the body in cases without one.
+        Only file headers are read, except for the latter two, which are fitted to up to 50 cases, evenly chosen.
 
         Parameters
         ----------
@@ -99,27 +74,33 @@ class Pipeline(BaseModel):
         dataset
             The data set they belong to.
         settings
-            By default those of :class:`PreprocessingSettings`.
+            By default those of :class:`~crgan.preprocessing.settings.PreprocessingSettings`.
+        progress
+            Follows the cases whose voxels are read.
 
         Raises
         ------
         CrganError
-            If there is no case, a file cannot be read, or a CT case shows nothing but air.
+            If there is no case, a file cannot be read, CT shows nothing but air, or the settings want a step that
+            none of the channels is for.
         """
         settings = settings or PreprocessingSettings()
         if not cases:
             raise fail("Preprocessing needs at least one training case to fit to.", where=dataset.root, got="no cases")
         kinds = tuple(guess_kind(name) if settings.kind == "auto" else settings.kind for name in dataset.modalities)
+        _refuse_idle_steps(settings, kinds, dataset)
+        progress = progress or Silent()
         return cls(
             settings=settings,
             modalities=dataset.modalities,
             kinds=kinds,
             spacing_mm=_target_spacing(cases, settings),
-            intensities=fit_ct(cases, dataset, kinds),
+            intensities=fit_ct(cases, dataset, kinds, settings, progress),
+            landmarks=fit_mr(cases, dataset, kinds, settings, progress),
         )
 
     def apply(self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, label: NDArray[np.uint8] | None = None) -> Prepared:
-        """Crop, normalise and resample one case.
+        """Crop, adjust, normalise and resample one case (:mod:`crgan.preprocessing.steps` has the whole order).
 
         Parameters
         ----------
@@ -138,10 +119,8 @@ class Pipeline(BaseModel):
         """
         self._check(image, spacing_mm, label)
         shape, spacing = three_sizes(image.shape[1:]), three_lengths(spacing_mm)
-        foreground = np.stack([foreground_mask(channel) for channel in image])
-        whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-        box = bounding_box(np.asarray(foreground.any(axis=0)), _CROP_MARGIN) if self.settings.crop_to_foreground else whole
-        normal = self._normalise(image[(slice(None), *box)], foreground[(slice(None), *box)])
+        box, kept, foreground = cut_to_foreground(image, self.settings)
+        normal = self._normalise(self._adjust(kept, foreground), foreground)
         inside = three_sizes(normal.shape[1:])
         resampled = inside if self.spacing_mm is None else resampled_shape(inside, spacing, self.spacing_mm)
         if resampled != inside:
@@ -262,6 +241,14 @@ class Pipeline(BaseModel):
                 fix="replace such voxels by the background value",
             )
 
+    def _adjust(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.generic]:
+        """Do the steps before normalisation on each channel of ``(M, Z, Y, X)``; the image itself if there are none."""
+        adjusted = [
+            adjust(channel, own, self.settings, kind, landmarks)
+            for channel, own, kind, landmarks in zip(image, foreground, self.kinds, self.landmarks, strict=True)
+        ]
+        return image if all(after.base is image for after in adjusted) else np.stack(adjusted)
+
     def _normalise(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Normalise each channel as its kind wants it: ``(M, Z, Y, X)`` in and out."""
         pooled = self.settings.normalisation == "pooled"
@@ -274,6 +261,23 @@ class Pipeline(BaseModel):
             if statistics is not None:
                 result[channel] = normalise_ct(image[channel], statistics)
         return result
+
+
+def _refuse_idle_steps(settings: PreprocessingSettings, kinds: Sequence[Kind], dataset: Dataset) -> None:
+    """Refuse a step that would silently do nothing."""
+    for name, wanted, kind in (
+        ("bias_field", settings.bias_field, "mr"),
+        ("landmarks", settings.landmarks, "mr"),
+        ("window_hu", settings.window_hu is not None, "ct"),
+    ):
+        if wanted and kind not in kinds:
+            raise fail(
+                f"The step preprocessing.{name} is for {kind.upper()}, and there is none.",
+                where=dataset.root,
+                expected=f"a channel of kind {kind}",
+                got=", ".join(f"{modality}: {found}" for modality, found in zip(dataset.modalities, kinds, strict=True)),
+                fix=f"leave the step out, or say what the channels are with preprocessing.kind={kind}",
+            )
 
 
 def _target_spacing(cases: Sequence[Case], settings: PreprocessingSettings) -> Spacing | None:

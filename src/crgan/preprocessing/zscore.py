@@ -18,12 +18,12 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntensityStatistics:
-    """What a CT channel is clipped to and normalised by, in Hounsfield units.
+    """What a CT channel is clipped to and normalised by, in Hounsfield units, or from 0 to 1 once equalised.
 
     Parameters
     ----------
     low, high
-        The 0.5th and 99.5th percentile of the training voxels.
+        The 0.5th and 99.5th percentile of the training voxels, or the range that the settings say.
     mean, std
         Mean and standard deviation of the training voxels after clipping.
     """
@@ -40,13 +40,15 @@ def guess_kind(modality: str) -> Kind:
     return "ct" if "ct" in words else "mr"
 
 
-def fit_intensities(samples: Sequence[NDArray[np.generic]]) -> IntensityStatistics:
+def fit_intensities(samples: Sequence[NDArray[np.generic]], *, bounds: tuple[float, float] | None = None) -> IntensityStatistics:
     """Fit clipping bounds, mean and standard deviation to CT voxels of the training cases.
 
     Parameters
     ----------
     samples
         One array of intensities for each training case, any shape; every case counts by its number of voxels.
+    bounds
+        Clip to these; by itself to the 0.5th and the 99.5th percentile.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def fit_intensities(samples: Sequence[NDArray[np.generic]]) -> IntensityStatisti
     voxels = np.concatenate([np.asarray(sample, np.float64).ravel() for sample in samples]) if samples else np.empty(0)
     if voxels.size == 0:
         raise ValueError("intensity statistics need at least one voxel")
-    low, high = np.percentile(voxels, (0.5, 99.5))
+    low, high = bounds or np.percentile(voxels, (0.5, 99.5))
     clipped = voxels.clip(low, high)
     return IntensityStatistics(low=float(low), high=float(high), mean=float(clipped.mean()), std=float(clipped.std()))
 

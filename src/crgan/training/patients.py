@@ -69,7 +69,7 @@ class Patients:
             raise fail("There are no labels to learn from.", where=data, fix="train on a folder with label files")
         self.labels: LabelScheme = dataset.labels
         fitted = [case for case in wanted if case.patient_id in self.partition.train]
-        self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing) if start is None else start.pipeline
+        self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing, progress=progress) if start is None else start.pipeline
         workers = config.threads or os.cpu_count() or 1
         stored = prepare(wanted, dataset, self.pipeline, cache=settings.cache or _cache(), workers=workers, progress=progress)
         self.train = [case for case in stored if case.patient_id in self.partition.train]
