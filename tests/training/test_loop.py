@@ -35,6 +35,7 @@ class ToyStage:
         self.modules = {"net": self.net}
         self.optimisers = {"net": torch.optim.AdamW(self.net.parameters(), lr=0.01)}
         self.dice, self.before_step = dice, before_step
+        self.pace = 1.0
         self.steps: list[tuple[int, int | None]] = []
         self.validated: list[int] = []
 
@@ -260,34 +261,66 @@ class TestDamagedCheckpoints:
         assert resumed.steps[0] == (5, 8)
 
 
-def test_minutes_become_a_number_of_steps_that_is_kept(run, tmp_path: Path, monkeypatch) -> None:
-    """A clock on which a step takes one second and a validation five."""
+class Timed(ToyStage):
+    """Makes a clock pass: a step takes a second, a validation as long as it is told, the first one twice that."""
+
+    def __init__(self, clock: SimpleNamespace, *, validation: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.clock, self.validation = clock, validation
+
+    def step(self, number: int, total: int | None) -> dict[str, float]:
+        self.clock.now += 1
+        return super().step(number, total)
+
+    def validate(self) -> dict[str, float]:
+        self.clock.now += self.validation if self.validated else 2 * self.validation
+        return super().validate()
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
-    class Timed(ToyStage):
-        def step(self, number: int, total: int | None) -> dict[str, float]:
-            clock.now += 1
-            return super().step(number, total)
 
-        def validate(self) -> dict[str, float]:
-            clock.now += 5
-            return super().validate()
-
+def test_minutes_become_a_number_of_steps_that_is_kept(run, clock: SimpleNamespace, tmp_path: Path) -> None:
     def stop(step: int) -> None:
         if step == 20:
             os.kill(os.getpid(), signal.SIGINT)
 
-    first = Timed(before_step=stop)
+    first = Timed(clock, validation=2.5, before_step=stop)
     with pytest.raises(KeyboardInterrupt):
         run(first, steps=None, seconds=100, validations=3)
-    # 12 steps and a validation took 17 of the 100 seconds, three validations will take 15: 68 are left, 61 with caution.
+    # 12 steps and a validation took 17 of the 100 seconds, three validations will take 15: 68 are left, 65 with caution.
     assert first.steps[:12] == [(number, None) for number in range(12)]
-    assert first.steps[12:] == [(number, 73) for number in range(12, 21)]
-    second = Timed()
+    assert first.steps[12:] == [(number, 77) for number in range(12, 21)]
+    second = Timed(clock, validation=2.5)
     run(second, steps=None, seconds=1, validations=3)  # a resumed run keeps the number, whatever time is left
-    assert second.steps == [(number, 73) for number in range(21, 73)]
-    assert rows(tmp_path) == [25, 49, 73]
+    assert second.steps == [(number, 77) for number in range(21, 77)]
+    assert rows(tmp_path) == [26, 52, 77]
+
+
+@pytest.mark.parametrize(
+    ("validation", "pace", "total"),
+    [
+        (0.5, 1.0, 12 + int(0.97 * (400 - 13.5 - 1.5))),  # validated a second time, when files are in memory
+        (0.5, 0.5, 12 + int(0.97 * 0.5 * (400 - 13.5 - 1.5))),  # and steps that become slower
+    ],
+)
+def test_the_time_is_used(run, clock: SimpleNamespace, validation: float, pace: float, total: int) -> None:
+    stage = Timed(clock, validation=validation)
+    stage.pace = pace
+    begun = clock.now
+    run(stage, steps=None, seconds=400, validations=3)
+    assert len(stage.steps) == total
+    assert clock.now - begun <= 400
+
+
+def test_long_trainings_are_measured_for_longer(run, clock: SimpleNamespace) -> None:
+    stage = Timed(clock, validation=1)
+    run(stage, steps=None, seconds=1000, validations=3)
+    assert [total for _, total in stage.steps].count(None) == 10 + 20
 
 
 def test_too_little_time_still_gives_a_network(run) -> None:

@@ -22,12 +22,13 @@ from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
 from crgan.training.stage import Stage
 
-# The first steps pay for first touches of memory and are not measured; the next ones are, so many at least, and for so
-# much of the time at least: a few steps on a machine that others use too can be far off.
-_WARM_UP_STEPS, _MEASURED_STEPS, _MOST_MEASURED_STEPS = 4, 8, 500
-_MEASURED_SHARE = 0.02
-# The learning rate's warm-up and the discriminator's late entry are not in the measurement.
-_CAUTION = 0.9
+# The first steps pay for first touches of memory and files and are not measured; the next ones are. So many at least, and
+# for so large a share of the time: a few steps on a machine that others use too can be far off.
+_WARM_UP_STEPS, _MEASURED_STEPS, _MOST_STEPS = 4, 8, 500
+_WARM_UP_SHARE, _MEASURED_SHARE = 0.01, 0.02
+# A validation that takes a smaller share of the time than this can be measured twice, the second time without first touches.
+_SHORT_VALIDATION = 0.02
+_CAUTION = 0.97
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
@@ -200,20 +201,28 @@ def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
 def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> int:
     """Take the first steps, measure them and a validation, and find how many steps fit into ``seconds``."""
     begun = time.monotonic()
-    for number in range(_WARM_UP_STEPS):
-        _step(stage, number, None)
-    warm = time.monotonic()
-    facts.step, measured = _WARM_UP_STEPS, warm
-    least, most = _WARM_UP_STEPS + _MEASURED_STEPS, _WARM_UP_STEPS + _MOST_MEASURED_STEPS
-    while facts.step < least or (facts.step < most and measured - warm < _MEASURED_SHARE * seconds):
-        facts.figures = _step(stage, facts.step, None)
-        facts.step, measured = facts.step + 1, time.monotonic()
+    _steps_for(stage, facts, _WARM_UP_STEPS, _WARM_UP_SHARE * seconds)
+    warm, first = time.monotonic(), facts.step
+    _steps_for(stage, facts, _MEASURED_STEPS, _MEASURED_SHARE * seconds)
+    measured = time.monotonic()
     stage.validate()
-    done = time.monotonic()
+    done, validation = time.monotonic(), time.monotonic() - measured
+    if validation < _SHORT_VALIDATION * seconds:
+        stage.validate()
+        done, validation = time.monotonic(), time.monotonic() - done
     facts.seconds = done - begun
-    left = seconds - (done - begun) - validations * (done - measured)
-    more = int(_CAUTION * left * (facts.step - _WARM_UP_STEPS) / max(measured - warm, 1e-6))  # some clocks tick slowly
+    left = seconds - facts.seconds - validations * validation
+    step = max(measured - warm, 1e-6) / (facts.step - first)  # some clocks tick slowly
+    more = int(_CAUTION * stage.pace * left / step)
     return facts.step + max(more, validations)
+
+
+def _steps_for(stage: Stage, facts: _Facts, least: int, seconds: float) -> None:
+    """Take so many steps, and more until so much time has passed."""
+    first, begun = facts.step, time.monotonic()
+    while facts.step < first + least or (facts.step < first + _MOST_STEPS and time.monotonic() - begun < seconds):
+        facts.figures = _step(stage, facts.step, None)
+        facts.step += 1
 
 
 @dataclass

@@ -69,6 +69,7 @@ class RefinementStage:
     """
 
     name = "refinement"
+    pace = 1.0
 
     def __init__(
         self,

@@ -19,6 +19,8 @@ class Stage(Protocol):
     name: str
     modules: Mapping[str, nn.Module]
     optimisers: Mapping[str, torch.optim.Optimizer]
+    pace: float
+    """How fast the steps of the whole stage are, on average, of the first ones."""
 
     def step(self, number: int, total: int | None) -> dict[str, float]:
         """Train one step of ``total`` (None while that is not known yet); gives the figures to show."""
