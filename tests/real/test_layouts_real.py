@@ -72,7 +72,7 @@ def test_image_folders_of_a_task_open_alone(shared_data: Path, part: str, count:
     ("folder", "count", "named"), [("msd/Task04_Hippocampus/labelsTs", 50, True), ("cells/nih3t3/labels", 15, False), ("openms", 3, True)]
 )
 def test_labels_open_alone(shared_data: Path, folder: str, count: int, named: bool) -> None:
-    files, scheme = open_labels(shared_data / folder)
+    files, scheme, _ = open_labels(shared_data / folder)
     assert len(files) == count
     assert (scheme is not None) is named
 

@@ -22,12 +22,16 @@ class Case:
         One file per modality in the data set's order, or a single file that holds all channels.
     label
         The expert's label map, or None.
+    label_format
+        How the label is read where it is not one label map in an image file: a key of
+        :data:`crgan.cases.label_formats.LABEL_FORMATS`. ``label`` may then be a folder.
     """
 
     case_id: str
     patient_id: str
     images: tuple[Path, ...]
     label: Path | None = None
+    label_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

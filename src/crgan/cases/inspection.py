@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crgan.cases.case import Case
 from crgan.cases.files import read_labels, read_volume
+from crgan.cases.label_formats import label_parts, read_label
 from crgan.cases.labels import LabelScheme
 from crgan.cases.reading import COLOURS, label_grid_problems, modality_problems
 from crgan.cases.schemes import count_values
@@ -123,7 +124,7 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
         problems += label_problems
     if not geometries:
         return None, problems
-    files = [*case.images, *([case.label] if case.label is not None else [])]
+    files = [*case.images, *(() if case.label is None else label_parts(case.label, case.label_format))]
     summary = CaseSummary(
         case_id=case.case_id,
         patient_id=case.patient_id,
@@ -208,12 +209,14 @@ def _inspect_label(
     case: Case, path: Path, geometries: Sequence[Geometry], labels: LabelScheme | None
 ) -> tuple[list[Problem], Mapping[int, int] | None]:
     """Problems of the label file, and its voxels by value."""
-    if not path.is_file():
+    if not path.exists():
         return [
             Problem(what=f"The label of case {case.case_id} is missing.", where=path, fix="add the file, or take it out of the list")
         ], None
+    if not geometries and case.label_format is not None:
+        return [], None  # made for the image's grid, which could not be read
     try:
-        volume = read_labels(path)
+        volume = read_label(path, case.label_format, image=geometries[0]) if geometries else read_labels(path)
     except CrganError as error:
         return list(error.problems), None
     problems = label_grid_problems(case, geometries[0], volume.geometry) if geometries else []

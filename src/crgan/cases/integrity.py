@@ -123,7 +123,7 @@ def _missing_modalities(cases: Sequence[Case], dataset: Dataset) -> list[Problem
 
 
 def _missing_labels(cases: Sequence[Case], dataset: Dataset, *, need_labels: bool) -> list[Problem]:
-    without = [case.case_id for case in cases if case.label is None or not case.label.is_file()]
+    without = [case.case_id for case in cases if case.label is None or not case.label.exists()]
     if not need_labels or not without:
         return []
     alone = len(without) == len(cases)

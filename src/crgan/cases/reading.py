@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from crgan.cases.canonical import to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import read_labels, read_volume
+from crgan.cases.files import read_volume
 from crgan.cases.grids import compare_grids
+from crgan.cases.label_formats import read_label
 from crgan.cases.volume import Geometry, Volume
 from crgan.errors import CrganError, Problem, fail
 
@@ -55,7 +56,7 @@ def read_case(case: Case, dataset: Dataset) -> WorkingCase:
     image, spacing_mm = to_canonical(volume)
     label = None
     if case.label is not None and dataset.labels is not None:
-        labels = read_labels(case.label)
+        labels = read_label(case.label, case.label_format, image=volume.geometry)
         problems = label_grid_problems(case, volume.geometry, labels.geometry)
         if problems:
             raise CrganError(problems)

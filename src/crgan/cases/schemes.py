@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from crgan.cases.files import read_labels
 from crgan.cases.labels import LabelScheme
+from crgan.cases.volume import Volume
 from crgan.errors import CrganError, fail
 from crgan.files import read_json
 
@@ -100,7 +102,9 @@ def named_scheme(names: Mapping[int, str]) -> LabelScheme:
     return LabelScheme(classes=_foreground(names))
 
 
-def discover_scheme(paths: Sequence[Path], *, workers: int | None = None) -> LabelScheme | None:
+def discover_scheme(
+    paths: Sequence[Path], *, read: Callable[[Path], Volume] = read_labels, workers: int | None = None
+) -> LabelScheme | None:
     """Find out which values the label files hold; their meaning cannot be read off, so they are called "class 1" ….
 
     The values are taken as instance ids, all of one class "object", if the files hold integers of 16 bits or more,
@@ -110,6 +114,8 @@ def discover_scheme(paths: Sequence[Path], *, workers: int | None = None) -> Lab
     ----------
     paths
         Label files; unreadable ones are left to the integrity check, unless all are.
+    read
+        How each of them is read.
     workers
         Threads to read with; by default one per core.
 
@@ -124,7 +130,7 @@ def discover_scheme(paths: Sequence[Path], *, workers: int | None = None) -> Lab
         If none of the files can be read.
     """
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(_values_or_error, paths))
+        results = list(pool.map(partial(_values_or_error, read=read), paths))
     errors = [result for result in results if isinstance(result, CrganError)]
     found = [result for result in results if not isinstance(result, CrganError)]
     if errors and not found:
@@ -172,10 +178,10 @@ def _foreground(names: Mapping[int, str]) -> dict[int, str]:
     return {value: name for value, name in sorted(names.items()) if value != 0}
 
 
-def _values_or_error(path: Path) -> tuple[frozenset[int], int] | CrganError:
+def _values_or_error(path: Path, *, read: Callable[[Path], Volume]) -> tuple[frozenset[int], int] | CrganError:
     """The values of a label file and the bytes of each, or why it could not be read."""
     try:
-        array = read_labels(path).array
+        array = read(path).array
     except CrganError as error:
         return error
     return frozenset(count_values(array)), array.dtype.itemsize

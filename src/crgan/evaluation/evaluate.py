@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.files import read_labels
+from crgan.cases.label_formats import read_label
 from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.cases.layouts import open_labels
 from crgan.cases.schemes import declared_scheme, ignoring
@@ -20,7 +21,7 @@ from crgan.evaluation.images import Imaged, find_images, read_foreground
 from crgan.evaluation.metrics import DEFAULT, Choices, Empty, Metrics, measure, measure_instances
 from crgan.evaluation.overlap import Mask
 from crgan.evaluation.page import write_page
-from crgan.evaluation.pairs import Pair, check_grids, find_masks, find_patients, pair_up, some
+from crgan.evaluation.pairs import Pair, check_grid, check_grids, find_masks, find_patients, pair_up, some
 from crgan.evaluation.scores import Scores
 from crgan.progress import Progress, Silent
 
@@ -90,9 +91,9 @@ def evaluate(
     if out is not None:
         _refuse_old_scores(Path(out), overwrite=overwrite)
     mask_files = find_masks(masks)
-    label_files, label_scheme = open_labels(labels, layout=layout, pattern=pattern)
-    scheme = _scheme(masks, label_scheme)
-    pairs = pair_up(mask_files, label_files, masks=masks, labels=labels, cases=cases)
+    truth = open_labels(labels, layout=layout, pattern=pattern)
+    scheme = _scheme(masks, truth.scheme)
+    pairs = pair_up(mask_files, truth.files, masks=masks, labels=labels, cases=cases, formats=truth.formats)
     check_grids(pairs)
     imaged = {} if images is None else find_images(Path(images), pairs, labels=labels, layout=layout, pattern=pattern)
     patients = find_patients(pairs, labels, group)
@@ -233,7 +234,9 @@ def _score_pair(
 ) -> dict[str, Metrics] | list[Problem]:
     """Figures of one case, or what is wrong with its files."""
     try:
-        mask, label = read_labels(pair.mask), read_labels(pair.label)
+        mask = read_labels(pair.mask)
+        label = read_label(pair.label, pair.label_format, image=mask.geometry)
+        check_grid(pair, mask.geometry, label.geometry)
         foreground = None if imaged is None else read_foreground(imaged, label.geometry)
     except CrganError as error:
         return list(error.problems)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from crgan.cases.files import is_image, read_geometry, split_suffix
+from crgan.cases.volume import Geometry
 from crgan.errors import CrganError, Problem, fail
 
 
@@ -18,6 +20,7 @@ class Pair:
     case_id: str
     mask: Path
     label: Path
+    label_format: str | None = None
 
 
 def find_masks(masks: Path) -> dict[str, Path]:
@@ -43,7 +46,13 @@ def find_masks(masks: Path) -> dict[str, Path]:
 
 
 def pair_up(
-    mask_files: Mapping[str, Path], label_files: Mapping[str, Path], *, masks: Path, labels: Path, cases: Sequence[str] | None
+    mask_files: Mapping[str, Path],
+    label_files: Mapping[str, Path],
+    *,
+    masks: Path,
+    labels: Path,
+    cases: Sequence[str] | None,
+    formats: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Pair]:
     """Put the mask and the label of every case to score together.
 
@@ -55,6 +64,8 @@ def pair_up(
         The folders they come from, for messages.
     cases
         Ids of the cases to score; None takes every label.
+    formats
+        How labels are read that are not one label map in an image file, by case id.
 
     Raises
     ------
@@ -92,11 +103,11 @@ def pair_up(
         problems.append(Problem(what="There is no case to score.", where=labels, expected="at least one label with its mask"))
     if problems:
         raise CrganError(problems)
-    return [Pair(case_id=case, mask=mask_files[case], label=label_files[case]) for case in wanted]
+    return [Pair(case_id=case, mask=mask_files[case], label=label_files[case], label_format=formats.get(case)) for case in wanted]
 
 
 def check_grids(pairs: Sequence[Pair]) -> None:
-    """Compare the headers of all masks and labels, before any voxel is read.
+    """Compare the headers of all masks and labels, before any voxel is read; labels without a header wait until they are.
 
     Raises
     ------
@@ -107,30 +118,39 @@ def check_grids(pairs: Sequence[Pair]) -> None:
     for pair in pairs:
         try:
             mask, channels = read_geometry(pair.mask)
-            label, label_channels = read_geometry(pair.label)
+            label, label_channels = (mask, 1) if pair.label_format else read_geometry(pair.label)
         except CrganError as error:
             problems += error.problems
             continue
         for path, count in ((pair.mask, channels), (pair.label, label_channels)):
             if count != 1:
                 problems.append(Problem(what="A label map has one channel.", where=path, expected="1 channel", got=f"{count} channels"))
-        if not mask.matches(label):
-            what = (
-                "The mask and the label are of different shape."
-                if mask.shape != label.shape
-                else "The mask and the label lie in different places."
-            )
-            problems.append(
-                Problem(
-                    what=what,
-                    where=pair.mask,
-                    expected=f"the grid of {pair.label}: {_describe(label.shape, label.spacing_mm, label.orientation)}",
-                    got=_describe(mask.shape, mask.spacing_mm, mask.orientation),
-                    fix="score masks that lie on their image's own grid, as crgan predict writes them",
-                )
-            )
+        try:
+            check_grid(pair, mask, label)
+        except CrganError as error:
+            problems += error.problems
     if problems:
         raise CrganError(problems)
+
+
+def check_grid(pair: Pair, mask: Geometry, label: Geometry) -> None:
+    """Compare the grids of a mask and its label.
+
+    Raises
+    ------
+    CrganError
+        If they differ.
+    """
+    if mask.matches(label):
+        return
+    shapes = mask.shape != label.shape
+    raise fail(
+        "The mask and the label are of different shape." if shapes else "The mask and the label lie in different places.",
+        where=pair.mask,
+        expected=f"the grid of {pair.label}: {_describe(label.shape, label.spacing_mm, label.orientation)}",
+        got=_describe(mask.shape, mask.spacing_mm, mask.orientation),
+        fix="score masks that lie on their image's own grid, as crgan predict writes them",
+    )
 
 
 def find_patients(pairs: Sequence[Pair], labels: Path, group: str | None) -> dict[str, str]:

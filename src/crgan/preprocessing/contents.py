@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crgan.cases.case import Case
+from crgan.cases.label_formats import label_parts
 from crgan.errors import fail
 
 _DETACHED_HEADERS = (".mhd", ".nhdr")
@@ -21,7 +22,7 @@ def content_key(case: Case, description: Any) -> str:
     Parameters
     ----------
     case
-        Its image files and its label file, if any, are read.
+        Its image files and its label files, if any, are read.
     description
         Everything else that the result depends on, as plain JSON values.
 
@@ -37,7 +38,8 @@ def content_key(case: Case, description: Any) -> str:
     """
     parts = {
         "images": [_hashes(path) for path in case.images],
-        "label": None if case.label is None else _hashes(case.label),
+        "label": None if case.label is None else [_hashes(part) for part in label_parts(case.label, case.label_format)],
+        "label_format": case.label_format,
         "description": description,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()

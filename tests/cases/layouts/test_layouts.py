@@ -204,7 +204,7 @@ def test_what_is_no_data_set_is_refused(folder, tmp_path: Path) -> None:
 
 def test_what_predict_wrote_is_a_folder_of_labels(folder) -> None:
     root = declare(folder("a.nii.gz", "b.nii.gz", "maps/a_x_fn.nii.gz", "maps/b_x_fn.nii.gz"))
-    files, scheme = open_labels(root)
+    files, scheme, _ = open_labels(root)
     assert files == {"a": root / "a.nii.gz", "b": root / "b.nii.gz"}
     assert scheme == NAMED
 
@@ -212,14 +212,14 @@ def test_what_predict_wrote_is_a_folder_of_labels(folder) -> None:
 @pytest.mark.parametrize("part", ["labelsTr", "labelsTs"])
 def test_the_label_folders_of_a_task_are_labels(folder, part: str) -> None:
     root = task(folder("imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "imagesTs/b.nii.gz", "labelsTs/b.nii.gz"))
-    files, scheme = open_labels(root / part)
+    files, scheme, _ = open_labels(root / part)
     assert list(files.values()) == [root / part / ("a.nii.gz" if part == "labelsTr" else "b.nii.gz")]
     assert scheme == NAMED
 
 
 def test_a_folder_of_labels_says_nothing_about_their_meaning(folder) -> None:
     root = folder("labels/b_mask.png", "labels/a_mask.png", "images/a.png")
-    files, scheme = open_labels(root / "labels")
+    files, scheme, _ = open_labels(root / "labels")
     assert list(files) == ["a", "b"]
     assert scheme is None
 
@@ -234,7 +234,7 @@ def test_a_folder_of_labels_says_nothing_about_their_meaning(folder) -> None:
     ],
 )
 def test_a_labelled_data_set_gives_its_labels(folder, names: list[str], ids: list[str]) -> None:
-    files, scheme = open_labels(folder(*names))
+    files, scheme, _ = open_labels(folder(*names))
     assert list(files) == ids
     assert all("seg" in path.name or "_gt" in path.name or "labels" in path.parts for path in files.values())
     assert scheme == FOUND
@@ -242,13 +242,13 @@ def test_a_labelled_data_set_gives_its_labels(folder, names: list[str], ids: lis
 
 def test_labels_by_pattern(folder) -> None:
     root = folder("x/a.nii.gz", "y/a_truth.nii.gz")
-    files, _ = open_labels(root, pattern="x/{case}.nii.gz;y/{case}_truth.nii.gz")
+    files, *_ = open_labels(root, pattern="x/{case}.nii.gz;y/{case}_truth.nii.gz")
     assert files == {"a": root / "y/a_truth.nii.gz"}
 
 
 def test_a_single_label_file(folder) -> None:
     root = declare(folder("a.nii.gz"))
-    assert open_labels(root / "a.nii.gz") == ({"a": root / "a.nii.gz"}, NAMED)
+    assert open_labels(root / "a.nii.gz") == ({"a": root / "a.nii.gz"}, NAMED, {})
 
 
 def test_a_data_set_without_labels_has_none_to_give(folder) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import split_suffix
+from crgan.cases.files import read_geometry, read_labels, split_suffix
+from crgan.cases.label_formats import read_label
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import nnunet
 from crgan.cases.layouts.brats import Brats
@@ -20,12 +24,13 @@ from crgan.cases.layouts.patient_folders import PatientFolders
 from crgan.cases.layouts.pattern import Pattern
 from crgan.cases.layouts.plain import Plain
 from crgan.cases.schemes import declared_scheme, discover_scheme, ignoring
+from crgan.cases.volume import Volume
 from crgan.errors import CrganError, fail
 
 LAYOUTS: tuple[Layout, ...] = (Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Paired(), PatientFolders(), Plain())
 """All layouts; the first that detects itself is taken."""
 
-__all__ = ["LAYOUTS", "Found", "Layout", "open_dataset", "open_labels"]
+__all__ = ["LAYOUTS", "Found", "Labels", "Layout", "open_dataset", "open_labels"]
 
 
 def open_dataset(
@@ -83,8 +88,7 @@ def open_dataset(
     if not found.cases:
         raise fail("There are no images.", where=root, expected=chosen.expects, fix="check the path")
     cases = found.cases if group is None else _grouped(found.cases, root, group)
-    label_paths = [case.label for case in cases if case.label is not None]
-    if need_labels and not label_paths:
+    if need_labels and not any(case.label is not None for case in cases):
         raise fail(
             "No case has a label.",
             where=root,
@@ -93,7 +97,7 @@ def open_dataset(
             fix="add label files beside the images, or tell their names with --pattern",
         )
     # What the user wrote down beside the images is more certain than what a layout usually means.
-    scheme = labels or (declared_scheme(root) if root.is_dir() else None) or found.labels or discover_scheme(label_paths)
+    scheme = labels or (declared_scheme(root) if root.is_dir() else None) or found.labels or _discover(cases)
     return Dataset(
         root=root,
         layout=chosen.name,
@@ -103,9 +107,25 @@ def open_dataset(
     )
 
 
-def open_labels(
-    root: Path | str, *, layout: str | None = None, pattern: str | None = None, group: str | None = None
-) -> tuple[dict[str, Path], LabelScheme | None]:
+class Labels(NamedTuple):
+    """The labels of a folder.
+
+    Parameters
+    ----------
+    files
+        Label file by case id, sorted.
+    scheme
+        What ``labels.json``, ``dataset.json`` or the data set declare; None if nothing does.
+    formats
+        The :attr:`~crgan.cases.case.Case.label_format` by case id, of those that have one.
+    """
+
+    files: dict[str, Path]
+    scheme: LabelScheme | None
+    formats: Mapping[str, str] = MappingProxyType({})
+
+
+def open_labels(root: Path | str, *, layout: str | None = None, pattern: str | None = None, group: str | None = None) -> Labels:
     """Find label files by case id, to compare masks with.
 
     Parameters
@@ -116,13 +136,6 @@ def open_labels(
     layout, pattern, group
         As in :func:`open_dataset`.
 
-    Returns
-    -------
-    files
-        Label file by case id, sorted.
-    scheme
-        What ``labels.json``, ``dataset.json`` or the data set declare; None if nothing does.
-
     Raises
     ------
     CrganError
@@ -131,11 +144,29 @@ def open_labels(
     root = Path(root)
     _require_something(root)
     if root.is_file() and not Manifest().detect(root):
-        return {split_suffix(root)[0]: root}, declared_scheme(root.parent)
+        return Labels({split_suffix(root)[0]: root}, declared_scheme(root.parent))
     if layout is None and pattern is None and image_files(root) and not _is_labelled(root):
-        return dict(sorted(label_files(root).items())), declared_scheme(root) or scheme_beside(root) or nnunet.scheme_beside(root)
+        scheme = declared_scheme(root) or scheme_beside(root) or nnunet.scheme_beside(root)
+        return Labels(dict(sorted(label_files(root).items())), scheme)
     dataset = open_dataset(root, layout=layout, pattern=pattern, group=group, need_labels=True)
-    return {case.case_id: case.label for case in dataset.cases if case.label is not None}, dataset.labels
+    return Labels(
+        files={case.case_id: case.label for case in dataset.cases if case.label is not None},
+        scheme=dataset.labels,
+        formats={case.case_id: case.label_format for case in dataset.labelled if case.label_format is not None},
+    )
+
+
+def _discover(cases: Sequence[Case]) -> LabelScheme | None:
+    """The scheme that the values in the label files of these cases give."""
+    by_label = {case.label: case for case in cases if case.label is not None}
+
+    def read(path: Path) -> Volume:
+        case = by_label[path]
+        if case.label_format is None:
+            return read_labels(path)
+        return read_label(path, case.label_format, image=read_geometry(case.images[0])[0])
+
+    return discover_scheme(list(by_label), read=read)
 
 
 def _is_labelled(root: Path) -> bool:
