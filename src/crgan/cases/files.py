@@ -54,6 +54,11 @@ def is_image(path: Path) -> bool:
     return split_suffix(path)[1] != "" and not path.name.startswith(".")
 
 
+def image_parts(path: Path) -> tuple[Path, ...]:
+    """The files that an image is read from: those of a DICOM series, else the file itself."""
+    return _DICOM.parts(path) if not split_suffix(path)[1] and _DICOM.accepts(path) else (path,)
+
+
 def read_volume(path: Path, *, dtype: DTypeLike | None = None) -> Volume:
     """Read an image.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.case import Case
-from crgan.cases.files import read_labels, read_volume
+from crgan.cases.files import image_parts, read_labels, read_volume
 from crgan.cases.label_formats import label_parts, read_label
 from crgan.cases.labels import LabelScheme
 from crgan.cases.reading import COLOURS, label_grid_problems, modality_problems
@@ -100,9 +100,9 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
     geometries: list[Geometry] = []
     channels: list[ChannelSummary] = []
     dtype = ""
-    complete = all(path.is_file() for path in case.images)
+    complete = all(path.exists() for path in case.images)
     for path in case.images:
-        if not path.is_file():
+        if not path.exists():
             continue
         try:
             volume = read_volume(path)
@@ -124,7 +124,10 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
         problems += label_problems
     if not geometries:
         return None, problems
-    files = [*case.images, *(() if case.label is None else label_parts(case.label, case.label_format))]
+    files = [
+        *(part for path in case.images for part in image_parts(path)),
+        *(() if case.label is None else label_parts(case.label, case.label_format)),
+    ]
     summary = CaseSummary(
         case_id=case.case_id,
         patient_id=case.patient_id,

@@ -93,10 +93,10 @@ def _missing_modalities(cases: Sequence[Case], dataset: Dataset) -> list[Problem
     owners: dict[int, list[str]] = defaultdict(list)
     for case in cases:
         for number, path in enumerate(case.images):
-            if path.is_file():
+            if path.exists():
                 owners[number].append(case.patient_id)
     for case in cases:
-        missing = [number for number, path in enumerate(case.images) if not path.is_file()]
+        missing = [number for number, path in enumerate(case.images) if not path.exists()]
         if missing and len(missing) == len(case.images):
             got = f"the label {case.label.name}" if case.label is not None else "nothing"
             problems.append(

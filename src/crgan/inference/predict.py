@@ -135,7 +135,7 @@ def predict(
 
 def _choose(dataset: Dataset, wanted: Sequence[str] | None) -> list[Case]:
     """The cases wanted, without their labels; a label without an image makes no case here."""
-    cases = [replace(case, label=None) for case in dataset.cases if case.label is None or any(path.is_file() for path in case.images)]
+    cases = [replace(case, label=None) for case in dataset.cases if case.label is None or any(path.exists() for path in case.images)]
     if wanted is None:
         return cases
     by_id = {case.case_id: case for case in cases}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crgan.cases.case import Case
+from crgan.cases.files import image_parts
 from crgan.cases.label_formats import label_parts
 from crgan.errors import fail
 
@@ -37,7 +38,7 @@ def content_key(case: Case, description: Any) -> str:
         If a file cannot be read.
     """
     parts = {
-        "images": [_hashes(path) for path in case.images],
+        "images": [[digest for part in image_parts(path) for digest in _hashes(part)] for path in case.images],
         "label": None if case.label is None else [_hashes(part) for part in label_parts(case.label, case.label_format)],
         "label_format": case.label_format,
         "description": description,

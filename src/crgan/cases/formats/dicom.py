@@ -19,7 +19,7 @@ from crgan.cases.formats.dicom_headers import Header, headers_in, is_dicom, open
 from crgan.cases.formats.dicom_stack import sort_slices, stack_geometry
 from crgan.cases.formats.itk import load_itk
 from crgan.cases.volume import Geometry, Volume
-from crgan.errors import fail
+from crgan.errors import CrganError, fail
 
 
 class Dicom:
@@ -36,6 +36,13 @@ class Dicom:
         if path.is_dir():
             return any(is_dicom(child) for child in path.iterdir() if child.is_file())
         return path.is_file() and is_dicom(path)
+
+    def parts(self, path: Path) -> tuple[Path, ...]:
+        """The files of the series, sorted by position; all files of the folder if they make up no volume."""
+        try:
+            return tuple(header.path for header in series_of(path))
+        except CrganError:
+            return tuple(sorted(child for child in (path if path.is_dir() else path.parent).iterdir() if child.is_file()))
 
     def read(self, path: Path, *, labels: bool) -> Volume:  # noqa: ARG002 - a label map is stored like an image
         """Read a series with its rescale slope and intercept applied."""

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from crgan.cases.files import read_labels
+from crgan.cases.label_formats.dicom_seg import DicomSeg
 from crgan.cases.label_formats.objects import Objects
+from crgan.cases.label_formats.slices import Slices
+from crgan.cases.label_formats.turned import Turned
 from crgan.cases.volume import Geometry, Volume
 
 __all__ = ["LABEL_FORMATS", "LabelFormat", "label_parts", "read_label"]
@@ -27,7 +30,12 @@ class LabelFormat(Protocol):
         """The files that the label map is made of, in a fixed order; empty if there are none."""
 
 
-LABEL_FORMATS: Mapping[str, LabelFormat] = {"objects": Objects()}
+LABEL_FORMATS: Mapping[str, LabelFormat] = {
+    "objects": Objects(),
+    "slices": Slices(),
+    "turned": Turned(),
+    "dicom_seg": DicomSeg(),
+}
 """What :attr:`crgan.cases.case.Case.label_format` may name."""
 
 

@@ -15,6 +15,7 @@ from crgan.cases.label_formats import read_label
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import nnunet
 from crgan.cases.layouts.brats import Brats
+from crgan.cases.layouts.dicom import Dicom
 from crgan.cases.layouts.found import Found, Layout, image_files, label_files
 from crgan.cases.layouts.lits import Lits
 from crgan.cases.layouts.manifest import Manifest
@@ -27,7 +28,7 @@ from crgan.cases.schemes import declared_scheme, discover_scheme, ignoring
 from crgan.cases.volume import Volume
 from crgan.errors import CrganError, fail
 
-LAYOUTS: tuple[Layout, ...] = (Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Paired(), PatientFolders(), Plain())
+LAYOUTS: tuple[Layout, ...] = (Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Dicom(), Paired(), PatientFolders(), Plain())
 """All layouts; the first that detects itself is taken."""
 
 __all__ = ["LAYOUTS", "Found", "Labels", "Layout", "open_dataset", "open_labels"]
@@ -175,7 +176,7 @@ def _is_labelled(root: Path) -> bool:
         found = _choose(root, layout=None, pattern=None).cases(root)
     except CrganError:
         return False
-    return any(case.label is not None and any(image.is_file() for image in case.images) for case in found.cases)
+    return any(case.label is not None and any(image.exists() for image in case.images) for case in found.cases)
 
 
 def _choose(root: Path, *, layout: str | None, pattern: str | None) -> Layout:
@@ -216,7 +217,7 @@ def _content(root: Path) -> str:
 
 def _without_labels(found: Found) -> Found:
     """The cases that have an image, without their labels."""
-    cases = tuple(replace(case, label=None) for case in found.cases if case.label is None or any(image.is_file() for image in case.images))
+    cases = tuple(replace(case, label=None) for case in found.cases if case.label is None or any(image.exists() for image in case.images))
     return replace(found, cases=cases, ambiguous=())
 
 
