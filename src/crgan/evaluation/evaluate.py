@@ -97,7 +97,7 @@ def evaluate(
     check_grids(pairs)
     imaged = {} if images is None else find_images(Path(images), pairs, labels=labels, layout=layout, pattern=pattern)
     patients = find_patients(pairs, labels, group)
-    schemes = (scheme, _truth_scheme(scheme, label_scheme))
+    schemes = (scheme, _truth_scheme(scheme, truth.scheme))
     cases_scored = _score_all(pairs, schemes, imaged, choices=choices, workers=workers, progress=progress or Silent())
     scores = Scores.of(cases_scored, patients=patients, settings=asdict(choices))
     if out is not None:
