@@ -240,7 +240,7 @@ def _inspect_label(
                 where=path,
                 expected=names,
                 got=", ".join(f"{value} ({counts[value]} voxels)" for value in strange[:10]) + (" …" if len(strange) > 10 else ""),
-                fix="declare them (labels.json, dataset.json or the setting labels), or correct the file",
+                fix="declare them (labels.json, dataset.json or the setting data.classes), or correct the file",
             )
         )
     ignored = None if labels is None else labels.ignore

@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crgan.cases.case import Dataset
+from crgan.cases.case import Case, Dataset
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset, open_labels
 from crgan.cases.layouts.manifest import Manifest, write_manifest
@@ -105,6 +108,38 @@ def test_a_file_of_several_channels_reads_back_the_same(folder, name: str) -> No
     assert essence(open_dataset(root / name)) == essence(dataset)
 
 
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\\\0\r", exclude_categories=("Cs", "Zs", "Zl", "Zp", "Cc")), min_size=1, max_size=8
+)
+
+
+@given(
+    st.lists(st.tuples(NAMES, NAMES, st.lists(NAMES, min_size=2, max_size=2), st.none() | NAMES), min_size=1, max_size=4),
+    st.sampled_from(["csv", "json"]),
+)
+def test_whatever_files_are_called_they_are_found_again(cases: list[tuple[str, str, list[str], str | None]], kind: str) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        dataset = Dataset(
+            root=root,
+            layout="test",
+            cases=tuple(
+                Case(
+                    case_id=case_id,
+                    patient_id=patient,
+                    images=(root / "scans" / f"{images[0]}.nii", root.parent / f"{images[1]} 2.nii"),
+                    label=None if label is None else root / f"{label}.nii",
+                )
+                for case_id, patient, images, label in cases
+            ),
+            modalities=("T1", "x, y"),
+            labels=None,
+        )
+        write_manifest(root / f"list.{kind}", dataset)
+        found = LAYOUT.cases(root / f"list.{kind}")
+    assert (found.cases, found.modalities) == (dataset.cases, dataset.modalities)
+
+
 def test_another_ending_is_refused(folder) -> None:
     with pytest.raises(CrganError, match=r"another ending[\s\S]*\.csv or \.json[\s\S]*\.txt"):
         write_manifest(folder("a.nii.gz") / "list.txt", open_dataset(folder()))
@@ -117,6 +152,16 @@ def test_another_ending_is_refused(folder) -> None:
 def test_other_tables_are_refused(folder, text: str) -> None:
     with pytest.raises(CrganError, match=r"other columns[\s\S]*case, patient, one for each modality"):
         LAYOUT.cases(write(folder(), text))
+
+
+def test_a_line_with_a_comma_too_many_is_told(folder) -> None:
+    with pytest.raises(CrganError, match=r"too long[\s\S]*line 3[\s\S]*3 fields under 2 columns"):
+        LAYOUT.cases(write(folder(), "case,T1\na,a.nii\nb,scans, old/b.nii\n"))
+
+
+def test_a_table_without_end_is_refused(folder) -> None:
+    with pytest.raises(CrganError, match=r"no table[\s\S]*field larger"):
+        LAYOUT.cases(write(folder(), 'case,T1\na,"' + "x" * 200_000))
 
 
 def test_a_table_that_is_no_text_is_refused(folder) -> None:

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from crgan.files import atomic_write, read_json, write_json
 SUFFIXES = (".csv", ".json")
 _CASE, _PATIENT, _LABEL, _IMAGES = "case", "patient", "label", "images"
 _TOP = {"modalities", "classes", "labels", "regions", "instances", "ignore", "cases"}
-_ROW = {_CASE, _PATIENT, _LABEL, _IMAGES}
+_COLUMNS = {_CASE, _PATIENT, _LABEL}
+_ROW = {*_COLUMNS, _IMAGES}
 _CSV_EXAMPLE = "columns case, patient, one for each modality, and label"
 _JSON_EXAMPLE = (
     '{"modalities": ["t1", "t2"], "cases": [{"case": "p1", "patient": "p1", "images": ["p1_t1.nii", "p1_t2.nii"], "label": "p1_seg.nii"}]}'
@@ -105,21 +107,26 @@ def _read_csv(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise fail("The manifest could not be read.", where=path, got=str(error), fix="write it as UTF-8 text") from error
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    delimiter = max(",;\t", key=header.count)  # spreadsheets write what their language is used to
-    table = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-    columns = table[0] if table else []
-    modalities = tuple(name for name in columns if name not in _ROW)
+    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)  # spreadsheets write what their language is used to
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise fail("The manifest is no table.", where=path, expected=_CSV_EXAMPLE, got=str(error), fix="write it as CSV") from error
+    columns = table[0][1] if table else []
+    modalities = tuple(name for name in columns if name not in _COLUMNS)
     if _CASE not in columns or not modalities or len(set(columns)) < len(columns):
         raise fail(
             "The manifest has other columns.", where=path, expected=_CSV_EXAMPLE, got=", ".join(columns) or "nothing", fix="name them so"
         )
     rows = []
-    for number, cells in enumerate(table[1:], start=2):
+    for number, cells in table[1:]:
         if not any(cells):
             continue
-        values = dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=False))
+        if len(cells) > len(columns):
+            got = f"{len(cells)} fields under {len(columns)} columns"
+            raise fail("A line of the manifest is too long.", where=f"{path}, line {number}", got=got, fix='write paths with commas in "…"')
+        values = dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
         images = tuple(values[name] for name in modalities)
         # A file that holds all modalities stands in every column.
         images = images[:1] if len(images) > 1 and len(set(images)) == 1 and images[0] else images
