@@ -96,6 +96,20 @@ def test_cases_are_sorted_and_paths_may_be_text(folder) -> None:
     assert [case.case_id for case in dataset.cases] == ["a", "b", "c"]
 
 
+def test_a_folder_that_may_not_be_read_is_told(folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder(*PATIENTS)
+    listed = Path.iterdir
+
+    def iterdir(path: Path):
+        if path.name == "P2":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(CrganError, match=r"A folder cannot be read[\s\S]*P2[\s\S]*Permission denied"):
+        open_dataset(root)
+
+
 def test_what_is_written_beside_the_images_goes_before_what_a_layout_means(folder) -> None:
     root = folder(*BRATS[-2])
     assert open_dataset(root).labels.targets == ("WT", "TC", "ET")

@@ -16,7 +16,7 @@ from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import nnunet
 from crgan.cases.layouts.brats import Brats
 from crgan.cases.layouts.dicom import Dicom
-from crgan.cases.layouts.found import Found, Layout, image_files, label_files
+from crgan.cases.layouts.found import Found, Layout, entries, image_files, label_files
 from crgan.cases.layouts.lits import Lits
 from crgan.cases.layouts.manifest import Manifest
 from crgan.cases.layouts.msd import Msd, scheme_beside
@@ -204,14 +204,14 @@ def _choose(root: Path, *, layout: str | None, pattern: str | None) -> Layout:
 def _require_something(root: Path) -> None:
     if not root.exists():
         raise fail("There is no such folder or file.", where=root, fix="check the path")
-    if root.is_dir() and not any(not path.name.startswith(".") for path in root.iterdir()):
+    if root.is_dir() and not any(not path.name.startswith(".") for path in entries(root)):
         raise fail("The folder is empty.", where=root, expected="a data set", fix="check the path, or copy the images there")
 
 
 def _content(root: Path) -> str:
     if root.is_file():
         return f"a file named {root.name}"
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir() if not path.name.startswith("."))
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in entries(root) if not path.name.startswith("."))
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

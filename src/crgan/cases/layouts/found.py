@@ -14,7 +14,7 @@ from crgan.cases.files import is_image, read_geometry, split_suffix
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts.label_words import strip_label_word
 from crgan.cases.reading import COLOURS
-from crgan.errors import CrganError, Problem
+from crgan.errors import CrganError, Problem, fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,26 @@ class Layout(Protocol):
         """Find the cases; called only where :meth:`detect` says yes."""
 
 
+def entries(folder: Path) -> list[Path]:
+    """Everything right in a folder, in any order.
+
+    Raises
+    ------
+    CrganError
+        If it may not be read: to pass over it might leave out patients without a word.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        fix = "allow it to be read, or give the folder of the images alone"
+        raise fail("A folder cannot be read.", where=folder, got=error.strerror or str(error), fix=fix) from error
+
+
 def image_files(folder: Path) -> list[Path]:
     """The image files right in a folder, sorted by name; hidden ones left out. Empty if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
+    return sorted(path for path in entries(folder) if is_image(path) and path.is_file())
 
 
 def label_files(folder: Path) -> dict[str, Path]:
@@ -78,7 +93,7 @@ def subfolders(folder: Path) -> list[Path]:
     """The folders right in a folder, sorted by name; hidden ones left out. Empty if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in entries(folder) if path.is_dir() and not path.name.startswith("."))
 
 
 def channel_names(paths: Sequence[Path], *, one: str = "image") -> tuple[str, ...]:
