@@ -57,7 +57,7 @@ def test_a_list_with_the_meaning_of_labels(folder) -> None:
     dataset = open_dataset(path)
     assert (dataset.layout, dataset.root, dataset.labels) == ("manifest", path, SCHEME)
     assert [(case.patient_id, case.label) for case in dataset.cases] == [("p", path.parent / "s.nii.gz"), ("v2", None)]
-    assert open_labels(path) == ({"v1": path.parent / "s.nii.gz"}, SCHEME)
+    assert open_labels(path)[:2] == ({"v1": path.parent / "s.nii.gz"}, SCHEME)
 
 
 @pytest.mark.parametrize("place", ["list.json", "elsewhere/list.json", "P1/list.json"])
@@ -138,6 +138,21 @@ def test_whatever_files_are_called_they_are_found_again(cases: list[tuple[str, s
         write_manifest(root / f"list.{kind}", dataset)
         found = LAYOUT.cases(root / f"list.{kind}")
     assert (found.cases, found.modalities) == (dataset.cases, dataset.modalities)
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.json"])
+def test_labels_that_are_no_label_map_stay_so(folder, name: str) -> None:
+    root = folder("a.nii.gz", "b.nii.gz")
+    cases = (
+        Case(case_id="a", patient_id="a", images=(root / "a.nii.gz",), label=root / "a objects", label_format="objects"),
+        Case(case_id="b", patient_id="b", images=(root / "b.nii.gz",)),
+    )
+    dataset = Dataset(root=root, layout="test", cases=cases, modalities=("T1",), labels=None)
+    write_manifest(root / name, dataset)
+    assert LAYOUT.cases(root / name).cases == cases
+    text = (root / name).read_text().replace("objects\n", "dreams\n").replace('"objects"', '"dreams"')
+    with pytest.raises(CrganError, match=r"format that is not known[\s\S]*objects[\s\S]*got:\s+dreams"):
+        LAYOUT.cases(write(root, text, name))
 
 
 def test_another_ending_is_refused(folder) -> None:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from crgan.cases.case import Case, Dataset
+from crgan.cases.label_formats import LABEL_FORMATS
 from crgan.cases.layouts.found import Found
 from crgan.cases.schemes import read_scheme
 from crgan.errors import CrganError, Problem, fail
 from crgan.files import atomic_write, read_json, write_json
 
 SUFFIXES = (".csv", ".json")
-_CASE, _PATIENT, _LABEL, _IMAGES = "case", "patient", "label", "images"
+_CASE, _PATIENT, _LABEL, _FORMAT, _IMAGES = "case", "patient", "label", "label_format", "images"
 _TOP = {"modalities", "classes", "labels", "regions", "instances", "ignore", "cases"}
-_COLUMNS = {_CASE, _PATIENT, _LABEL}
+_COLUMNS = {_CASE, _PATIENT, _LABEL, _FORMAT}
 _ROW = {*_COLUMNS, _IMAGES}
 _CSV_EXAMPLE = "columns case, patient, one for each modality, and label"
 _JSON_EXAMPLE = (
@@ -36,6 +37,7 @@ class _Row:
     patient: str
     images: tuple[str, ...]
     label: str
+    label_format: str
 
 
 class Manifest:
@@ -66,6 +68,7 @@ class Manifest:
                 patient_id=row.patient or row.case,
                 images=tuple(_absolute(root, name) for name in row.images),
                 label=_absolute(root, row.label) if row.label else None,
+                label_format=row.label_format or None,
             )
             for row in rows
         )
@@ -96,6 +99,7 @@ def write_manifest(path: Path, dataset: Dataset) -> None:
             _PATIENT: case.patient_id,
             _IMAGES: [_relative(path, image) for image in case.images],
             _LABEL: None if case.label is None else _relative(path, case.label),
+            **({} if case.label_format is None else {_FORMAT: case.label_format}),
         }
         for case in dataset.cases
     ]
@@ -130,8 +134,7 @@ def _read_csv(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
         images = tuple(values[name] for name in modalities)
         # A file that holds all modalities stands in every column.
         images = images[:1] if len(images) > 1 and len(set(images)) == 1 and images[0] else images
-        place = f"line {number}"
-        rows.append(_Row(place=place, case=values[_CASE], patient=values.get(_PATIENT, ""), images=images, label=values.get(_LABEL, "")))
+        rows.append(_row(f"line {number}", values, images))
     return modalities, rows
 
 
@@ -143,12 +146,16 @@ def _read_json(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
         for number, entry in enumerate(data["cases"], start=1):
             _no_others(entry, _ROW)
             images = tuple(str(name) for name in _listed(entry[_IMAGES]))
-            texts = {key: "" if entry.get(key) is None else str(entry[key]) for key in (_CASE, _PATIENT, _LABEL)}
-            rows.append(_Row(place=f"case {number}", case=texts[_CASE], patient=texts[_PATIENT], images=images, label=texts[_LABEL]))
+            rows.append(_row(f"case {number}", entry, images))
         return tuple(str(name) for name in _listed(data["modalities"])), rows
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise fail("The file is no manifest.", where=path, expected=_JSON_EXAMPLE, got=got, fix="write it like the example") from error
+
+
+def _row(place: str, values: Mapping[str, Any], images: tuple[str, ...]) -> _Row:
+    case, patient, label, label_format = ("" if values.get(key) is None else str(values[key]) for key in (_CASE, _PATIENT, _LABEL, _FORMAT))
+    return _Row(place=place, case=case, patient=patient, images=images, label=label, label_format=label_format)
 
 
 def _no_others(data: Mapping[str, Any], known: set[str]) -> None:
@@ -175,6 +182,10 @@ def _problems(path: Path, row: _Row, modalities: Sequence[str]) -> Iterator[Prob
         yield Problem(
             what="A case of the manifest has another number of images.", where=where, expected=count, got=got, fix="list them all"
         )
+    if row.label_format and row.label_format not in LABEL_FORMATS:
+        known = ", ".join(sorted(LABEL_FORMATS))
+        got = row.label_format
+        yield Problem(what="A label of the manifest has a format that is not known.", where=where, expected=known, got=got, fix="use one")
     for name, modality in zip(row.images, modalities, strict=False):
         if not name:
             yield Problem(
@@ -188,11 +199,13 @@ def _problems(path: Path, row: _Row, modalities: Sequence[str]) -> Iterator[Prob
 def _write_csv(path: Path, dataset: Dataset) -> None:
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([_CASE, _PATIENT, *dataset.modalities, _LABEL])
+        formats = any(case.label_format is not None for case in dataset.cases)
+        writer.writerow([_CASE, _PATIENT, *dataset.modalities, _LABEL, *([_FORMAT] if formats else [])])
         for case in dataset.cases:
             images = [_relative(path, image) for image in case.images]
             images = images * len(dataset.modalities) if len(images) == 1 else images
-            writer.writerow([case.case_id, case.patient_id, *images, "" if case.label is None else _relative(path, case.label)])
+            label = "" if case.label is None else _relative(path, case.label)
+            writer.writerow([case.case_id, case.patient_id, *images, label, *([case.label_format or ""] if formats else [])])
 
 
 def _relative(manifest: Path, file: Path) -> str:
