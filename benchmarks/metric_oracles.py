@@ -213,10 +213,12 @@ def lesions_by_definition(trial: Trial) -> dict[str, float | None]:
     rows = []
     for lesion in range(1, lesions + 1):
         body = truth == lesion
-        touching = np.isin(prediction, np.setdiff1d(prediction[body], 0)) & (body | (truth == 0))
+        whole = np.isin(prediction, np.setdiff1d(prediction[body], 0))
+        touching = whole & (body | (truth == 0))
         found = bool((body & touching).any())
         dice = 2 * (body & touching).sum() / (body.sum() + touching.sum())
-        apart = cdist(_border_mm(touching, trial.spacing_mm), _border_mm(body, trial.spacing_mm)) if found else None
+        own = found and not truth[whole & ~body].any()
+        apart = cdist(_border_mm(touching, trial.spacing_mm), _border_mm(body, trial.spacing_mm)) if own else None
         assd = None if apart is None else np.concatenate([apart.min(axis=0), apart.min(axis=1)]).mean()
         edges = [edge for length, edge in zip(trial.truth.shape, trial.spacing_mm, strict=True) if length > 1]
         size = body.sum() * np.prod(edges)

@@ -72,6 +72,8 @@ def test_a_mark_over_two_lesions_finds_both_but_neither_well() -> None:
     lesions = compare_lesions(bridge, truth, spacing_mm=SPACING)
     assert lesions.found.all()
     assert lesions.dice.tolist() == pytest.approx([2 * 8 / (8 + 16)] * 2)  # the other lesion's voxels do not count against it
+    assert np.isnan(lesions.assd_mm).all()  # the bridge's surface is that of neither
+    assert lesions.mean_assd_mm is None
 
 
 def test_lesions_that_touch_by_a_corner_are_one() -> None:

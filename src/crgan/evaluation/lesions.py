@@ -36,7 +36,8 @@ class Lesions:
     dice
         Of each lesion and all marks that touch it, less what of them lies in other lesions, ``(n,)``; 0 where missed.
     assd_mm
-        Average symmetric surface distance of the same two, ``(n,)``; NaN where missed.
+        Average symmetric surface distance of each lesion and the marks that touch it, ``(n,)``; NaN where missed, and
+        where one of these marks touches another lesion too: its surface is then not that of one lesion.
     marks, false_alarms
         Components of the prediction, and those of them that touch no lesion.
     """
@@ -97,8 +98,9 @@ class Lesions:
 
     @property
     def mean_assd_mm(self) -> float | None:
-        """Mean surface distance of the lesions that were found; None if none was."""
-        return float(self.assd_mm[self.found].mean()) if self.found.any() else None
+        """Mean surface distance of the lesions that have marks of their own; None if none has."""
+        known = ~np.isnan(self.assd_mm)
+        return float(self.assd_mm[known].mean()) if known.any() else None
 
 
 def compare_lesions(prediction: Mask, truth: Mask, *, spacing_mm: Sequence[float]) -> Lesions:
@@ -135,7 +137,7 @@ def compare_lesions(prediction: Mask, truth: Mask, *, spacing_mm: Sequence[float
         diameter_mm=_diameters_mm(meetings.truth_sizes, truth.shape, spacing_mm),
         found=found,
         dice=_dice(meetings),
-        assd_mm=_assd_mm(marks, lesions, meetings, found, spacing_mm),
+        assd_mm=_assd_mm(marks, lesions, meetings, spacing_mm),
         marks=touching.size,
         false_alarms=int(np.count_nonzero(~touching)),
     )
@@ -173,20 +175,21 @@ def _dice(meetings: Meetings) -> NDArray[np.float64]:
 
 
 def _assd_mm(
-    marks: NDArray[np.generic], lesions: NDArray[np.generic], meetings: Meetings, found: NDArray[np.bool_], spacing_mm: Sequence[float]
+    marks: NDArray[np.generic], lesions: NDArray[np.generic], meetings: Meetings, spacing_mm: Sequence[float]
 ) -> NDArray[np.float64]:
-    distances = np.full(found.size, np.nan)
+    distances = np.full(meetings.truth_sizes.size, np.nan)
+    lesions_met = np.bincount(meetings.prediction, minlength=meetings.prediction_sizes.size)
+    own = np.ones(distances.size, bool)
+    own[meetings.truth[lesions_met[meetings.prediction] > 1]] = False
     mark_boxes, lesion_boxes = ndimage.find_objects(marks), ndimage.find_objects(lesions)
-    for lesion in np.flatnonzero(found):
+    for lesion in np.unique(meetings.truth):
+        if not own[lesion]:
+            continue
         touching = meetings.prediction[meetings.truth == lesion]
         boxes = [lesion_boxes[lesion], *(mark_boxes[mark] for mark in touching)]
         box = tuple(slice(min(part.start for part in along), max(part.stop for part in along)) for along in zip(*boxes, strict=True))
         box = _with_margin(box, lesions.shape)
-        this, here = lesions[box] == lesion + 1, marks[box]
-        wanted = np.zeros(len(mark_boxes) + 1, bool)
-        wanted[touching + 1] = True
-        near = wanted[here] & (this | (lesions[box] == 0))
-        surfaces = surface_distances(near, this, spacing_mm=spacing_mm)
+        surfaces = surface_distances(np.isin(marks[box], touching + 1), lesions[box] == lesion + 1, spacing_mm=spacing_mm)
         if surfaces is not None:
             distances[lesion] = surfaces.assd_mm
     return distances
