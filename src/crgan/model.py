@@ -26,6 +26,7 @@ from crgan.networks.build import make_discriminator, make_generator, make_refine
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.sweep.decision import decide_corrected, settle
+from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
 
 FORMAT = 1
@@ -133,6 +134,7 @@ class Model:
         fp_threshold: float | None = None,
         generator_only: bool = False,
         maps: bool = False,
+        tta: int = 0,
     ) -> Segmentation:
         """Segment one image.
 
@@ -144,13 +146,16 @@ class Model:
         spacing_mm
             Voxel size ``(z, y, x)`` in millimetres.
         case_id
-            Seeds the noise channel of systems that have one.
+            Seeds the noise channel of systems that have one, and test-time augmentation.
         fn_threshold, fp_threshold
             p and q of the dial; the model's own if None.
         generator_only
             Leave the refiner out.
         maps
             Also give probabilities and error masks.
+        tta
+            Test-time augmentation: average over the image as it is and so many turned and resized ones. Each costs as much
+            as the image itself.
 
         Raises
         ------
@@ -165,7 +170,7 @@ class Model:
         p, q = self._dial_for(fn_threshold, fp_threshold, refined=refiner is not None)
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         prepared = self.pipeline.apply(image, spacing_mm)
-        estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id)
+        estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id, tta=tta)
         working = [estimate.generator]
         if estimate.corrected is not None:
             working += [estimate.corrected, *([estimate.final] if maps else [])]
@@ -204,7 +209,7 @@ class Model:
             raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
         return p, q
 
-    def estimate(self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = "") -> Estimate:
+    def estimate(self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = "", tta: int = 0) -> Estimate:
         """Work out the probabilities of a prepared image ``(M, Z, Y, X)``.
 
         Parameters
@@ -214,14 +219,29 @@ class Model:
         refined
             Let the refiner act, if the system has one.
         case_id
-            Seeds the noise channel of systems that have one.
+            Seeds the noise channel of systems that have one, and the augmentation.
+        tta
+            Average over the image as it is and so many turned and resized ones.
         """
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
-        first = generate(self.generator, image, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
+        views = draw_views(tta, self.config, case_id=case_id)
+
+        def by_generator(view: View) -> Answer:
+            seen = view.image(image)
+            maps = generate(self.generator, seen, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
+            return maps, np.ones(maps.shape[1:], bool)
+
+        first, _ = average(views, by_generator)
         if not refined or self.refiner is None:
             return Estimate(generator=first)
+        refiner = self.refiner
         said = first if self.discriminator is None else np.concatenate([first, judge(self.discriminator, image, first, self.config)])
-        corrected, seen = refine(self.refiner, image, said, self.config, targets=targets, exclusive=exclusive)
+
+        def by_refiner(view: View) -> Answer:
+            turned = view.there(said).astype(np.float16)
+            return refine(refiner, view.image(image), turned, self.config, targets=targets, exclusive=exclusive)
+
+        corrected, seen = average(views, by_refiner)
         return Estimate(generator=first, corrected=corrected, seen=seen)
 
     def save(self, folder: Path) -> None:

@@ -39,6 +39,7 @@ def predict(
     max_fnr: float | None = None,
     per: Unit = "voxel",
     naming: str | None = None,
+    tta: int = 0,
     overwrite: bool = False,
     cases: Sequence[str] | None = None,
     device: str = "auto",
@@ -69,6 +70,8 @@ def predict(
         Also write the probability, or the false-negative and false-positive mask, of each target.
     max_fnr, per
         Also write the set of voxels that keeps to this promise of :func:`crgan.calibrate`, of each target.
+    tta
+        Test-time augmentation: average over each image and so many turned and resized ones, drawn by its case id.
     overwrite
         Write into a folder that already holds something.
     cases
@@ -95,6 +98,12 @@ def predict(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")
     names = choose_naming(naming)
+    if tta and max_fnr is not None:
+        raise fail(
+            "A promise does not hold with test-time augmentation.",
+            got=f"--tta {tta} together with --max-fnr",
+            fix="leave one of them out: calibration looked at each image once",
+        )
     model = Model.load(run, device=device)
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
@@ -119,6 +128,7 @@ def predict(
                 fp_threshold=fp_threshold,
                 generator_only=generator_only,
                 maps=probabilities or errors or promise is not None,
+                tta=tta,
             )
             path = masks[case.case_id]
             labels = _translated(found.labels, model.labels, schemes[case.case_id])
