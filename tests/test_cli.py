@@ -232,7 +232,7 @@ class TestPredict:
         predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
         result = crgan(
             *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
-            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats"),
+            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3),
         )
         assert result.exit_code == 0, result.output
         assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
@@ -243,6 +243,7 @@ class TestPredict:
             "generator_only": False,
             "probabilities": False,
             "errors": True,
+            "tta": 3,
             "max_fnr": None,
             "per": "voxel",
             "naming": "brats",
