@@ -121,3 +121,12 @@ def test_a_table_has_a_title_a_header_and_its_rows() -> None:
     assert lines[0].strip() == "Unseen patients"
     assert any("region" in line and "Dice" in line for line in lines)
     assert any("[ET]" in line and line.rstrip(" │┃|").endswith(".6") for line in lines)
+
+
+def test_of_many_problems_of_a_kind_the_first_few_are_printed() -> None:
+    console = a_console()
+    print_problems(console, [Problem(what=f"Hole {n}.", kind="holes", severity="warning") for n in range(8)] + [Problem(what="Other.")] * 7)
+    lines = text_of(console).splitlines()
+    assert [line for line in lines if "Hole" in line] == [f"warning: Hole {n}." for n in range(5)]
+    assert lines[5] == "… and 3 more of this kind (holes)"
+    assert lines[6:] == ["error: Other."] * 7

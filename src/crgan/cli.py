@@ -91,25 +91,33 @@ def check(
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write what was found as JSON.")] = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="Split file: also look for images on both of its sides.")] = None,
+    fold: SplitFold = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything that was found as JSON.")] = None,
     manifest: Annotated[
         Path | None, typer.Option("--write-manifest", metavar="FILE", help="Also list the cases, as .csv or .json.")
     ] = None,
 ) -> None:
     """Tell what is in a folder and what is wrong with it.
 
-    Exits with 1 if anything would stop the work.
+    Exits with 1 if a training on it could not be trusted.
     """
     from crgan.cases.integrity import check_cases
     from crgan.cases.layouts import open_dataset
     from crgan.cases.layouts.manifest import write_manifest
     from crgan.cases.overview import overview, to_json
+    from crgan.cases.splits import read_split
     from crgan.console import print_problems, print_table, terminal_progress
     from crgan.files import write_json
 
     console = _console()
     dataset = open_dataset(data, layout=layout, pattern=pattern, group=group)
-    summaries, problems = check_cases(dataset, need_labels=False, progress=terminal_progress(console))
+    summaries, problems = check_cases(
+        dataset,
+        need_labels=dataset.labels is not None,  # labels that are declared are meant; images alone are there to be segmented
+        split=None if split is None else read_split(split, dataset, fold=fold),
+        progress=terminal_progress(console),
+    )
     for sheet in overview(dataset, summaries):
         print_table(console, sheet.columns, sheet.rows, words=sheet.words)
     print_problems(console, problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,14 +24,27 @@ SECONDS_BETWEEN_LINES = 10.0
 """How often a log that is no terminal gets a line about a running task."""
 
 
+SHOWN_OF_A_KIND = 5
+"""How many problems of a kind are printed in full."""
+
+
 def terminal_progress(console: Console) -> Progress:
     """Bars on a terminal, plain lines anywhere else."""
     return BarProgress(console) if console.is_terminal else LineProgress(console)
 
 
 def print_problems(console: Console, problems: Iterable[Problem]) -> None:
-    """Print problems one under the other: errors in red, warnings in yellow, nothing for none."""
+    """Print problems one under the other: errors in red, warnings in yellow, nothing for none; of one kind, the first few."""
+    problems = list(problems)
+    of_kind = Counter(problem.kind for problem in problems if problem.kind is not None)
+    shown: Counter[str] = Counter()
     for problem in problems:
+        if problem.kind is not None:
+            shown[problem.kind] += 1
+            if shown[problem.kind] == SHOWN_OF_A_KIND + 1:
+                console.print(Text(f"… and {of_kind[problem.kind] - SHOWN_OF_A_KIND} more of this kind ({problem.kind})"), soft_wrap=True)
+            if shown[problem.kind] > SHOWN_OF_A_KIND:
+                continue
         colour = "red" if problem.severity == "error" else "yellow"
         heading, *details = str(problem).splitlines()
         console.print(Text.assemble((f"{problem.severity}: ", f"bold {colour}"), (heading, colour)), soft_wrap=True)

@@ -24,6 +24,8 @@ class Problem:
         What the user can do about it.
     severity
         ``"error"`` stops the work; ``"warning"`` is told and the work goes on.
+    kind
+        A word for programs, the same for all problems of one kind, such as ``"label-holes"``.
     """
 
     what: str
@@ -32,6 +34,7 @@ class Problem:
     got: str | None = None
     fix: str | None = None
     severity: Literal["error", "warning"] = "error"
+    kind: str | None = None
 
     def __str__(self) -> str:
         lines = [self.what]

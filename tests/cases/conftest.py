@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import nibabel as nib
@@ -14,12 +15,13 @@ MakeFile = Callable[..., Path]
 
 @pytest.fixture
 def nifti(tmp_path: Path) -> MakeFile:
-    """Write ``tmp_path/NAME``; by default a ramp, so that the image is not constant."""
+    """Write ``tmp_path/NAME``; by default a ramp, so that the image is not constant, and each a step higher, so that none is a copy."""
+    ramps = count()
 
     def make(name: str, array: np.ndarray | None = None, *, affine: np.ndarray | None = None) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        voxels = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) if array is None else array
+        voxels = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) + next(ramps) if array is None else array
         nib.save(nib.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
         return path
 

@@ -69,7 +69,7 @@ def test_truth_values_are_labels(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "a.nii.gz").array.dtype == np.uint8
 
 
-@pytest.mark.parametrize(("value", "whole"), [(1.0, True), (1.0009, True), (0.9995, True), (0.5, False), (np.nan, False), (np.inf, False)])
+@pytest.mark.parametrize(("value", "whole"), [(1.0, True), (1.0009, True), (0.9995, True), (2.5, False), (np.nan, False), (np.inf, False)])
 def test_labels_stored_as_real_numbers_must_be_whole(nifti: MakeFile, value: float, whole: bool) -> None:
     array = np.zeros((2, 3, 4), np.float32)
     array[1, 2, 3] = value

@@ -26,6 +26,7 @@ IMAGE_SUFFIXES: tuple[str, ...] = tuple(suffix for format_ in FORMATS for suffix
 """File name endings that can be read, in lower case; ``".nii.gz"`` is one suffix."""
 
 _LONGEST_SUFFIX_FIRST = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
+_NOISE = 0.2  # how far from whole numbers noise may be, for the advice to round it
 _WHOLE_NUMBER_TOLERANCE = 1e-3  # slopes are stored in float32: 255 times 0.003921569 is not quite 1
 
 
@@ -228,12 +229,19 @@ def _whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[np.int32]:
     with np.errstate(invalid="ignore"):  # infinity minus infinity is no number, which is then off too
         off = ~(np.abs(array - rounded) <= _WHOLE_NUMBER_TOLERANCE) | ~(np.abs(rounded) < 2**31)
     if off.any():
+        finite = bool(np.isfinite(array).all())
+        if finite and float(np.abs(array - rounded).max()) <= _NOISE:
+            fix = "it is noise on class numbers: round them and store them as integers"
+        elif finite and array.min() >= 0 and array.max() <= 1:
+            fix = "it holds shares or probabilities: decide them, for example 1 from 0.5 on, and store whole numbers"
+        else:
+            fix = "store class numbers; if it was resampled, do it again with nearest-neighbour interpolation"
         raise fail(
             "The label file holds values that are not whole numbers.",
             where=path,
             expected="a whole number per voxel",
             got=f"{int(off.sum())} other voxels, for example {float(array[off][0]):g}",
-            fix="store class numbers; if it was resampled, do it again with nearest-neighbour interpolation",
+            fix=fix,
         )
     whole: NDArray[np.int32] = rounded.astype(np.int32)
     return whole

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.case import Case
-from crgan.cases.files import image_parts, read_labels, read_volume
+from crgan.cases.checks.image import IMAGE_CHECKS, ImageFile
+from crgan.cases.checks.label import LABEL_CHECKS, LabelFile
+from crgan.cases.checks.pairing import agreement, take_probe, turned_places
+from crgan.cases.files import image_parts, read_labels, read_volume, split_suffix
 from crgan.cases.label_formats import label_parts, read_label
 from crgan.cases.labels import LabelScheme
-from crgan.cases.reading import COLOURS, label_grid_problems, modality_problems
+from crgan.cases.reading import label_grid_problems, modality_problems
+from crgan.cases.regions import marked_box, summarise_targets
 from crgan.cases.schemes import count_values
-from crgan.cases.volume import Geometry, Volume
+from crgan.cases.summary import FOREGROUND_PERCENTILES, PERCENTILES, CaseSummary, ChannelSummary, Evidence, Inspection, Probe, TargetSummary
+from crgan.cases.volume import Volume
 from crgan.errors import CrganError, Problem
 
-PERCENTILES = (0.5, 50.0, 99.5)
-"""The percentiles a :class:`ChannelSummary` holds."""
-
 _SAMPLE = 50_000  # voxels, evenly spaced, that percentiles are taken from: sorting all of a volume would take longer than reading it
+_CHUNK = 1 << 18
+_BACKGROUND_SHARE = 0.2  # of the voxels that must have one value for it to be background
+_PICTURES = {".png", ".tif", ".tiff"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelSummary:
-    """Intensities of one channel of a case.
-
-    Parameters
-    ----------
-    minimum, maximum, mean
-        Of all finite voxels; 0 if there are none.
-    percentiles
-        The 0.5th, 50th and 99.5th, estimated from evenly spaced voxels.
-    """
-
-    minimum: float
-    maximum: float
-    mean: float
-    percentiles: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseSummary:
-    """What the files of a case hold.
-
-    Parameters
-    ----------
-    case_id, patient_id
-        As in :class:`crgan.cases.case.Case`.
-    shape, spacing_mm, orientation, dimensions
-        The grid of the first image file.
-    dtype
-        Type of its voxels, after scaling.
-    channels
-        Intensities, one a channel.
-    label_voxels
-        Voxels by label value, 0 included; None without a readable label.
-    bytes_on_disk
-        Of all files of the case.
-    """
-
-    case_id: str
-    patient_id: str
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    orientation: str
-    dimensions: int
-    dtype: str
-    channels: tuple[ChannelSummary, ...]
-    label_voxels: Mapping[int, int] | None
-    bytes_on_disk: int
-
-
-def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | None) -> tuple[CaseSummary | None, list[Problem]]:
+def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | None) -> Inspection:
     """Read the files of a case and tell all that is wrong with them.
 
     Files that are not there are left to :func:`crgan.cases.integrity.check_cases`, which sees all cases.
@@ -91,170 +47,153 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
 
     Returns
     -------
-    summary
-        None if no image file could be read.
-    problems
-        Empty if all is well.
+    Inspection
+        The summary is None if no image file could be read; there are no problems if all is well.
     """
+    images: list[ImageFile] = []
     problems: list[Problem] = []
-    geometries: list[Geometry] = []
-    channels: list[ChannelSummary] = []
-    dtype = ""
-    complete = all(path.exists() for path in case.images)
+    hashes: list[str | None] = []
     for path in case.images:
-        if not path.exists():
-            continue
-        try:
-            volume = read_volume(path)
-        except CrganError as error:
-            problems += error.problems
-            complete = False
-            continue
-        geometries.append(volume.geometry)
-        channels += [_summarise(channel) for channel in volume.array]
-        dtype = dtype or str(volume.array.dtype)
-        expected = len(modalities) if len(case.images) == 1 else 1
-        problems += _channel_problems(case, path, volume.array.shape[0], expected, modalities)
-        problems += _voxel_problems(case, path, volume)
+        image, found = _inspect_image(case, path, modalities)
+        problems += found
+        hashes.append(None if image is None else _hash(image.volume.array))
+        images += [] if image is None else [image]
+    complete = len(images) == len(case.images)
     if complete:
-        problems += modality_problems(case, geometries)
-    label_voxels = None
-    if case.label is not None:
-        label_problems, label_voxels = _inspect_label(case, case.label, geometries, labels)
-        problems += label_problems
-    if not geometries:
-        return None, problems
-    files = [
-        *(part for path in case.images for part in image_parts(path)),
-        *(() if case.label is None else label_parts(case.label, case.label_format)),
-    ]
+        problems += [replace(problem, kind="grids") for problem in modality_problems(case, [image.volume.geometry for image in images])]
+    label, counts, found = _inspect_label(case, images, labels)
+    label_sound = label is not None and not any(problem.severity == "error" for problem in found)
+    problems += found
+    if not images:
+        return Inspection(summary=None, problems=tuple(problems), evidence=Evidence(image_hashes=tuple(hashes)))
+    first = images[0].volume
+    evidence = Evidence(
+        image_hashes=tuple(hashes),
+        label_sound=label_sound,
+        units_guessable=split_suffix(case.images[0])[1] not in _PICTURES,
+    )
+    targets: tuple[TargetSummary, ...] = ()
+    if label is not None and counts is not None and labels is not None:
+        box = marked_box(label.array[0])
+        codes = labels.encode(label.array[0][box])
+        targets = summarise_targets(codes, counts, labels)
+        evidence = replace(evidence, label_hash=f"{_hash(codes)} {box}" if codes.any() else None)
+        if complete and not any(problem.severity == "error" for problem in problems):
+            evidence = _weigh(evidence, [image.volume for image in images], take_probe(codes, box, first.geometry.shape))
+    files = [part for path in case.images for part in image_parts(path)]
+    files += [] if case.label is None else label_parts(case.label, case.label_format)
     summary = CaseSummary(
         case_id=case.case_id,
         patient_id=case.patient_id,
-        shape=geometries[0].shape,
-        spacing_mm=geometries[0].spacing_mm,
-        orientation=geometries[0].orientation,
-        dimensions=geometries[0].dimensions,
-        dtype=dtype,
-        channels=tuple(channels),
-        label_voxels=label_voxels,
+        shape=first.geometry.shape,
+        spacing_mm=first.geometry.spacing_mm,
+        orientation=first.geometry.orientation,
+        dimensions=first.geometry.dimensions,
+        dtype=str(first.array.dtype),
+        channels=tuple(channel for image in images for channel in image.channels),
+        label_voxels=counts,
         bytes_on_disk=sum(path.stat().st_size for path in files if path.is_file()),
+        targets=targets,
     )
-    return summary, problems
+    return Inspection(summary=summary, problems=tuple(problems), evidence=evidence)
 
 
-def _summarise(channel: NDArray[Any]) -> ChannelSummary:
-    """Numbers about one channel ``(I, J, K)``."""
-    flat = channel.ravel(order="K")
-    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
-        flat = flat[np.isfinite(flat)]
-    if not flat.size:
-        return ChannelSummary(minimum=0.0, maximum=0.0, mean=0.0, percentiles=(0.0, 0.0, 0.0))
-    low, middle, high = np.percentile(flat[:: max(1, flat.size // _SAMPLE)], PERCENTILES)
-    mean = float(flat.mean(dtype=np.float64))
-    return ChannelSummary(
-        minimum=float(flat.min()), maximum=float(flat.max()), mean=mean, percentiles=(float(low), float(middle), float(high))
-    )
-
-
-def _channel_problems(case: Case, path: Path, channels: int, expected: int, modalities: Sequence[str]) -> list[Problem]:
-    """A file with another number of channels than the data set's, most often a 4-D file."""
-    if channels == expected or (channels == 1 and tuple(modalities) == COLOURS):
-        return []
-    return [
-        Problem(
-            what=f"Case {case.case_id} holds {channels} channels where {expected} {'was' if expected == 1 else 'were'} meant.",
-            where=path,
-            expected="a 3-D volume" if expected == 1 else f"{expected} channels: {', '.join(modalities)}",
-            got="a 3-D volume" if channels == 1 else f"a 4-D file of {channels} volumes",
-            fix="split the series into one file per time point, or give every case the same channels",
-        )
+def _inspect_image(case: Case, path: Path, modalities: Sequence[str]) -> tuple[ImageFile | None, list[Problem]]:
+    """Read an image file and look for all that may be wrong with it; nothing is said of a missing one."""
+    if not path.exists():
+        return None, []
+    try:
+        volume = read_volume(path)
+    except CrganError as error:
+        return None, [replace(problem, kind="unreadable") for problem in error.problems]
+    # Slice by slice: the two passes over all voxels tell blank slices as well, and NaN and infinity show in the extremes.
+    low, high = volume.array.min(axis=(1, 2)), volume.array.max(axis=(1, 2))
+    finite = bool(np.isfinite(low).all() and np.isfinite(high).all())
+    channels = [
+        _figures(channel, float(lows.min()), float(highs.max())) if finite else _finite_figures(channel)
+        for channel, lows, highs in zip(volume.array, low, high, strict=True)
     ]
-
-
-def _voxel_problems(case: Case, path: Path, volume: Volume) -> list[Problem]:
-    """Voxels that are no numbers, and images that show nothing."""
-    problems = []
-    array = volume.array
-    if array.dtype.kind == "f":
-        nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
-        if nan or infinite:
-            problems.append(
-                Problem(
-                    what=f"The image of case {case.case_id} holds voxels that are not numbers.",
-                    where=path,
-                    expected="finite intensities",
-                    got=f"{nan} NaN and {infinite} infinite voxels of {array.size}",
-                    fix="replace them, for example by the background's value",
-                )
-            )
-            return problems
-    constant = [number for number, channel in enumerate(array) if channel.min() == channel.max()]
-    if constant:
-        everything = len(constant) == array.shape[0]
-        value = float(array[constant[0]].flat[0])
-        problems.append(
-            Problem(
-                what=f"The image of case {case.case_id} is constant."
-                if everything
-                else f"{len(constant)} of {array.shape[0]} channels of case {case.case_id} are constant.",
-                where=path,
-                expected="an image",
-                got=f"the value {value:g} everywhere",
-                fix="export it again, or leave the case out",
-                severity="error" if everything else "warning",
-            )
-        )
-    return problems
+    image = ImageFile(case=case, path=path, volume=volume, modalities=modalities, channels=channels, finite=finite, blank=low == high)
+    return image, [problem for check in IMAGE_CHECKS if (problem := check(image)) is not None]
 
 
 def _inspect_label(
-    case: Case, path: Path, geometries: Sequence[Geometry], labels: LabelScheme | None
-) -> tuple[list[Problem], Mapping[int, int] | None]:
-    """Problems of the label file, and its voxels by value."""
-    if not path.exists():
-        return [
-            Problem(what=f"The label of case {case.case_id} is missing.", where=path, fix="add the file, or take it out of the list")
-        ], None
-    if not geometries and case.label_format is not None:
-        return [], None  # made for the image's grid, which could not be read
+    case: Case, images: Sequence[ImageFile], labels: LabelScheme | None
+) -> tuple[Volume | None, Mapping[int, int] | None, list[Problem]]:
+    """Read the label file of a case, count its values, and look for all that may be wrong with it."""
+    if case.label is None:
+        return None, None, []
+    if not case.label.exists():
+        what = f"The label of case {case.case_id} is missing."
+        fix = "add the file, or take it out of the list"
+        return None, None, [Problem(kind="missing-label", what=what, where=case.label, fix=fix)]
+    if not images and case.label_format is not None:
+        return None, None, []  # made for the image's grid, which could not be read
     try:
-        volume = read_label(path, case.label_format, image=geometries[0]) if geometries else read_labels(path)
+        volume = read_label(case.label, case.label_format, image=images[0].volume.geometry) if images else read_labels(case.label)
     except CrganError as error:
-        return list(error.problems), None
-    problems = label_grid_problems(case, geometries[0], volume.geometry) if geometries else []
-    counts = count_values(volume.array)
-    allowed = None if labels is None else set(labels.declared)
-    strange = (
-        [value for value in counts if value < 0]
-        if labels is not None and labels.instances
-        else sorted(set(counts) - (allowed or set(counts)))
+        return None, None, [replace(problem, kind="unreadable") for problem in error.problems]
+    problems = (
+        [replace(problem, kind="grids") for problem in label_grid_problems(case, images[0].volume.geometry, volume.geometry)]
+        if images
+        else []
     )
-    if strange:
-        names = (
-            "whole numbers from 0" if allowed is None or (labels is not None and labels.instances) else ", ".join(map(str, sorted(allowed)))
-        )
-        problems.append(
-            Problem(
-                what=f"The label of case {case.case_id} holds values that nobody declared.",
-                where=path,
-                expected=names,
-                got=", ".join(f"{value} ({counts[value]} voxels)" for value in strange[:10]) + (" …" if len(strange) > 10 else ""),
-                fix="declare them (labels.json, dataset.json or the setting data.classes), or correct the file",
-            )
-        )
-    ignored = None if labels is None else labels.ignore
-    if not {*counts} - {0, ignored}:
-        everything = {*counts} == {ignored}
-        healthy = "right for a healthy patient; else check the file"
-        problems.append(
-            Problem(
-                what=f"The label of case {case.case_id} is empty.",
-                where=path,
-                expected="some voxels above 0",
-                got="voxels to be ignored alone" if everything else "background alone",
-                fix="leave the case out; nothing can be learned from it" if everything else healthy,
-                severity="warning",
-            )
-        )
-    return problems, counts
+    if any(volume.geometry.matches(image.volume.geometry) for image in images[1:]):
+        problems = []  # the first modality is the one that is off, which is told already
+    label = LabelFile(case=case, counts=count_values(volume.array), scheme=labels)
+    problems += [problem for check in LABEL_CHECKS if (problem := check(label)) is not None]
+    return volume, label.counts, problems
+
+
+def _figures(channel: NDArray[Any], minimum: float, maximum: float) -> ChannelSummary:
+    """Numbers about one channel ``(I, J, K)``, or about its finite voxels in one row."""
+    flat = channel.ravel(order="K")
+    sample = np.sort(flat[:: max(1, flat.size // _SAMPLE)])
+    starts = np.flatnonzero(np.concatenate([[True], sample[1:] != sample[:-1]]))  # of the runs of equal values
+    lengths = np.diff(starts, append=sample.size)
+    most = int(lengths.argmax())
+    background = lengths[most] >= _BACKGROUND_SHARE * sample.size and len(starts) > 1
+    shown = np.delete(sample, slice(starts[most], starts[most] + lengths[most])) if background else sample
+    low, middle, high = _percentiles(sample, PERCENTILES)
+    return ChannelSummary(
+        minimum=minimum,
+        maximum=maximum,
+        mean=float(flat.mean(dtype=np.float64)),
+        percentiles=(low, middle, high),
+        foreground=_percentiles(shown, FOREGROUND_PERCENTILES),
+    )
+
+
+def _percentiles(ordered: NDArray[Any], percentages: Sequence[float]) -> tuple[float, ...]:
+    """Percentiles of values in ascending order, as :func:`numpy.percentile` gives them."""
+    places = np.array(percentages) / 100 * (ordered.size - 1)
+    before = np.floor(places).astype(int)
+    low, high = (ordered[np.minimum(before + step, ordered.size - 1)].astype(np.float64) for step in (0, 1))
+    return tuple(float(value) for value in low + (places - before) * (high - low))
+
+
+def _finite_figures(channel: NDArray[Any]) -> ChannelSummary:
+    """The same of a channel in which some voxels are NaN or infinite."""
+    flat = channel[np.isfinite(channel)]
+    if not flat.size:
+        return ChannelSummary(minimum=0.0, maximum=0.0, mean=0.0, percentiles=(0.0, 0.0, 0.0))
+    return _figures(flat, float(flat.min()), float(flat.max()))
+
+
+def _weigh(evidence: Evidence, volumes: Sequence[Volume], probe: Probe | None) -> Evidence:
+    """Add how well the image agrees with its label, and with the label turned in other ways."""
+    if probe is None:
+        return evidence
+    channels = [channel for volume in volumes for channel in volume.array]
+    own, contrast = agreement(channels, probe)
+    turned = {how: agreement(channels, probe, places)[0] for how, places in turned_places(probe).items()}
+    return replace(evidence, probe=probe, agreement=own, turned=turned, contrast=contrast)
+
+
+def _hash(array: NDArray[Any]) -> str:
+    """Tell voxels from others by their values, whatever type they are stored in."""
+    digest = hashlib.sha256(repr(array.shape).encode())
+    flat = array.ravel(order="K")
+    for start in range(0, flat.size, _CHUNK):  # in parts that stay in the processor's cache
+        digest.update(np.ascontiguousarray(flat[start : start + _CHUNK], np.float32).data)
+    return digest.hexdigest()

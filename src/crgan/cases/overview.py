@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import pi, prod, sqrt
 from statistics import median
 from typing import Any
 
 from crgan.cases.case import Dataset
-from crgan.cases.inspection import CaseSummary
+from crgan.cases.summary import FOREGROUND_PERCENTILES, PERCENTILES, CaseSummary
 from crgan.errors import Problem
 
 
@@ -35,7 +36,7 @@ def overview(dataset: Dataset, summaries: Sequence[CaseSummary]) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        The last one is missing where there are no labels.
+        The last two are missing where there are no labels.
     """
     patients = len({case.patient_id for case in dataset.cases})
     rows = [
@@ -53,40 +54,102 @@ def overview(dataset: Dataset, summaries: Sequence[CaseSummary]) -> list[Sheet]:
         ]
     sheets = [Sheet(columns=["data set", str(dataset.root)], rows=rows, words=2), _modalities(dataset, summaries)]
     if dataset.labels is not None and any(summary.label_voxels is not None for summary in summaries):
-        sheets.append(_targets(dataset, summaries))
+        sheets += [_targets(dataset, summaries), _lesions(dataset, summaries)]
     return sheets
 
 
 def to_json(dataset: Dataset, summaries: Sequence[CaseSummary], problems: Sequence[Problem]) -> dict[str, Any]:
-    """Everything that was found, as plain values."""
+    """Everything that was found, as plain values: of the data set, of every case, and what is wrong."""
     return {
         "root": str(dataset.root),
         "layout": dataset.layout,
         "modalities": list(dataset.modalities),
         "labels": None if dataset.labels is None else dataset.labels.to_json(),
+        "counts": {
+            "cases": len(dataset.cases),
+            "patients": len({case.patient_id for case in dataset.cases}),
+            "labelled": len(dataset.labelled),
+            "read": len(summaries),
+        },
+        "percentiles": {"all": list(PERCENTILES), "foreground": list(FOREGROUND_PERCENTILES)},
         "cases": [_case_to_json(summary) for summary in summaries],
         "problems": [{**asdict(problem), "where": None if problem.where is None else str(problem.where)} for problem in problems],
     }
 
 
+def equivalent_diameter(size: float, *, dimensions: int) -> float:
+    """Diameter of the ball (or, in a picture, the disc) of this volume (or area); 0 for nothing."""
+    return 2 * sqrt(size / pi) if dimensions == 2 else float((6 * size / pi) ** (1 / 3))
+
+
 def _case_to_json(summary: CaseSummary) -> dict[str, Any]:
     voxels = summary.label_voxels
-    return {**asdict(summary), "label_voxels": None if voxels is None else {str(value): count for value, count in voxels.items()}}
+    total = prod(summary.shape)
+    return {
+        **asdict(summary),
+        "label_voxels": None if voxels is None else {str(value): count for value, count in voxels.items()},
+        "targets": [
+            {
+                "name": target.name,
+                "voxels": target.voxels,
+                "share": target.voxels / total,
+                "hole_voxels": target.holes,
+                "lesions": [
+                    {
+                        "voxels": voxels,
+                        "mm2" if summary.dimensions == 2 else "mm3": voxels * summary.voxel_size,
+                        "diameter_mm": equivalent_diameter(voxels * summary.voxel_size, dimensions=summary.dimensions),
+                    }
+                    for voxels in target.lesions
+                ],
+            }
+            for target in summary.targets
+        ],
+    }
 
 
 def _modalities(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
-    """Intensities of each modality over the cases that have all of them."""
+    """Intensities of each modality over the cases that have all of them: the extremes, and the median case's foreground."""
     complete = [summary.channels for summary in summaries if len(summary.channels) == len(dataset.modalities)]
     rows = []
     for index, modality in enumerate(dataset.modalities):
         channels = [channels[index] for channels in complete]
-        values = (
-            (min(c.minimum for c in channels), median(c.percentiles[1] for c in channels), max(c.maximum for c in channels))
-            if channels
-            else ()
+        if not channels:
+            rows.append([modality, *["–"] * 5])
+            continue
+        foreground = [median(channel.foreground[n] for channel in channels) for n in (0, 2, 4)]
+        values = (min(c.minimum for c in channels), *foreground, max(c.maximum for c in channels))
+        rows.append([modality, *(f"{value:.4g}" for value in values)])
+    return Sheet(columns=["modality", "lowest", "5 % of foreground", "median", "95 %", "highest"], rows=rows)
+
+
+def _lesions(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
+    """How many pieces each class or region has in a case, and how large they are over all cases."""
+    assert dataset.labels is not None  # noqa: S101 - the caller has looked
+    labelled = [summary for summary in summaries if summary.targets]
+    dimensions = max((summary.dimensions for summary in labelled), default=3)
+    unit = "mm²" if dimensions == 2 else "mm³"
+    rows = []
+    for index, name in enumerate(dataset.labels.targets):
+        counts = [len(summary.targets[index].lesions) for summary in labelled]
+        sizes = sorted(voxels * summary.voxel_size for summary in labelled for voxels in summary.targets[index].lesions)
+        if not sizes:
+            rows.append([name, "0", *["–"] * 5])
+            continue
+        middle = median(sizes)
+        rows.append(
+            [
+                name,
+                str(sum(counts)),
+                f"{min(counts)}–{max(counts)}",
+                *(f"{value:.4g}" for value in (sizes[0], middle, sizes[-1])),
+                f"{equivalent_diameter(middle, dimensions=dimensions):.3g} mm",
+            ]
         )
-        rows.append([modality, *(f"{value:.4g}" for value in values)] if values else [modality, "–", "–", "–"])
-    return Sheet(columns=["modality", "lowest", "median", "highest"], rows=rows)
+    return Sheet(
+        columns=["target", "pieces", "a case", f"smallest {unit}", "median", "largest", "diameter of the median"],
+        rows=rows,
+    )
 
 
 def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
