@@ -44,7 +44,7 @@ def test_every_kind_of_mask_lies_on_its_series(tmp_path: Path, write_series: Wri
         ("p3", "p3", "turned"),
     ]
     summaries, problems = check_cases(dataset, need_labels=True)
-    assert not problems
+    assert {problem.kind for problem in problems} <= {"duplicates"}  # one series serves all
     assert [summary.label_voxels for summary in summaries] == [{0: 103, 1: 17}] * 3
     assert summaries[0].bytes_on_disk > 6 * 5 * 4 * 2
     first, second, third = (read_case(case, dataset) for case in dataset.cases)
@@ -87,7 +87,7 @@ def test_series_of_one_folder_are_cases_named_by_number(tmp_path: Path, write_se
         ("p2_T1", "p2"),
         ("p2_T2", "p2"),
     ]
-    assert not check_cases(dataset, need_labels=False)[1]
+    assert {problem.kind for problem in check_cases(dataset, need_labels=False)[1]} <= {"duplicates"}  # one series serves all
 
 
 def test_series_without_numbers_and_single_images_have_names_too(tmp_path: Path, write_series: WriteSeries) -> None:
