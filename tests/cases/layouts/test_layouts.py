@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,14 +99,14 @@ def test_cases_are_sorted_and_paths_may_be_text(folder) -> None:
 
 def test_a_folder_that_may_not_be_read_is_told(folder, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder(*PATIENTS)
-    listed = Path.iterdir
+    listed = os.scandir
 
-    def iterdir(path: Path):
+    def scandir(path: Path):
         if path.name == "P2":
             raise PermissionError(13, "Permission denied")
         return listed(path)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(CrganError, match=r"A folder cannot be read[\s\S]*P2[\s\S]*Permission denied"):
         open_dataset(root)
 

@@ -204,14 +204,14 @@ def _choose(root: Path, *, layout: str | None, pattern: str | None) -> Layout:
 def _require_something(root: Path) -> None:
     if not root.exists():
         raise fail("There is no such folder or file.", where=root, fix="check the path")
-    if root.is_dir() and not any(not path.name.startswith(".") for path in entries(root)):
+    if root.is_dir() and not any(not entry.name.startswith(".") for entry in entries(root)):
         raise fail("The folder is empty.", where=root, expected="a data set", fix="check the path, or copy the images there")
 
 
 def _content(root: Path) -> str:
     if root.is_file():
         return f"a file named {root.name}"
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in entries(root) if not path.name.startswith("."))
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in entries(root) if not entry.name.startswith("."))
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

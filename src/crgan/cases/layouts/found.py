@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,8 +59,8 @@ class Layout(Protocol):
         """Find the cases; called only where :meth:`detect` says yes."""
 
 
-def entries(folder: Path) -> list[Path]:
-    """Everything right in a folder, in any order.
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Everything right in a folder, in any order; whether it is a file is known without looking at each again.
 
     Raises
     ------
@@ -67,7 +68,8 @@ def entries(folder: Path) -> list[Path]:
         If it may not be read: to pass over it might leave out patients without a word.
     """
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as found:
+            return list(found)
     except OSError as error:
         fix = "allow it to be read, or give the folder of the images alone"
         raise fail("A folder cannot be read.", where=folder, got=error.strerror or str(error), fix=fix) from error
@@ -77,7 +79,7 @@ def image_files(folder: Path) -> list[Path]:
     """The image files right in a folder, sorted by name; hidden ones left out. Empty if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in entries(folder) if is_image(path) and path.is_file())
+    return [folder / name for name in sorted(entry.name for entry in entries(folder) if is_image(Path(entry.name)) and entry.is_file())]
 
 
 def label_files(folder: Path) -> dict[str, Path]:
@@ -93,7 +95,7 @@ def subfolders(folder: Path) -> list[Path]:
     """The folders right in a folder, sorted by name; hidden ones left out. Empty if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in entries(folder) if path.is_dir() and not path.name.startswith("."))
+    return [folder / name for name in sorted(entry.name for entry in entries(folder) if entry.is_dir() and not entry.name.startswith("."))]
 
 
 def channel_names(paths: Sequence[Path], *, one: str = "image") -> tuple[str, ...]:
