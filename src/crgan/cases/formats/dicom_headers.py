@@ -30,6 +30,11 @@ SEGMENTATION = _STORAGE + "66.4"
 _NO_IMAGES = ("1.2.840.10008.1.3.10", *(_STORAGE + part for part in ("9.", "11.", "66", "88.", "104.", "481.")))
 _ENHANCED = tuple(_STORAGE + part for part in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130"))
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_IMPLICIT, _BIG_ENDIAN = _UNCOMPRESSED[0], _UNCOMPRESSED[2]
+# The types of elements whose length has four bytes, and of those with two.
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_UNDEFINED, _PIXELS = 0xFFFFFFFF, 0x7FE0
 _LARGEST_COMPRESSION = 2000  # bytes from one, for an image that shows nothing
 
 
@@ -167,6 +172,8 @@ def open_reader(path: Path) -> Any:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
+    if not _lengths_fit(path):
+        raise unreadable(path)  # the library would first take as much memory as a damaged element says it needs
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -194,6 +201,34 @@ def _meta(path: Path, element: bytes) -> str:
         return ""
     (length,) = struct.unpack_from("<H", start, place + 6)
     return start[place + 8 : place + 8 + length].rstrip(b"\0 ").decode("ascii", "replace")
+
+
+def _lengths_fit(path: Path) -> bool:
+    """Whether a file begins as DICOM does, and no element before the pixels says that it is longer than the file.
+
+    Elements of undefined length (sequences), all after them and big-endian files are not looked at.
+    """
+    syntax = _meta(path, b"\x02\x00\x10\x00UI")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(_PREAMBLE + 4)[_PREAMBLE:] != _MAGIC or not syntax:
+            return False
+        while len(start := file.read(8)) == 8:
+            group = int.from_bytes(start[:2], "little")
+            explicit = group == 2 or syntax != _IMPLICIT
+            if group > 2 and syntax == _BIG_ENDIAN:
+                return True
+            if explicit and start[4:6] not in _LONG | _SHORT:
+                return False
+            if explicit and start[4:6] in _LONG:
+                length = int.from_bytes(file.read(4), "little")
+            else:
+                length = int.from_bytes(start[6:8] if explicit else start[4:8], "little")
+            fits = length == _UNDEFINED or file.tell() + length <= size
+            if not fits or length == _UNDEFINED or group >= _PIXELS:
+                return fits
+            file.seek(length, 1)
+    return True
 
 
 def _text(reader: Any, tag: str) -> str:

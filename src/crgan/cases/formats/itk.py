@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from crgan.cases.volume import Geometry, Volume
 from crgan.errors import fail
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+LARGEST_COMPRESSION = 2000
+"""Bytes from one; deflate reaches 1032."""
+
 _DETACHED = (".mhd", ".nhdr")
 
 
@@ -33,7 +37,11 @@ class Itk:
     def read(self, path: Path, *, labels: bool) -> Volume:  # noqa: ARG002 - a label map is stored like an image
         """Read a file in its stored type."""
         sitk = load_itk()
-        image = sitk.ReadImage(str(path))
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        _require_room(path, reader)
+        image = reader.Execute()
         geometry, channels = _grid(path, image)
         stored = sitk.GetArrayFromImage(image)
         # Slowest axis first, components last: (T, K, J, I, components) -> (channels, I, J, K).
@@ -48,6 +56,7 @@ class Itk:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
+        _require_room(path, reader)
         return _grid(path, reader)
 
     def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:
@@ -67,6 +76,19 @@ class Itk:
         image.SetOrigin((_LPS_TO_RAS @ geometry.affine[:3, 3])[:n].tolist())
         image.SetDirection(matrix[:n, :n].ravel().tolist())
         sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _require_room(path: Path, reader: Any) -> None:
+    """Refuse a header that says the image is larger than its file can hold, before memory is taken for it."""
+    if path.suffix.lower() in _DETACHED:
+        return  # the voxels are in another file
+    declared = math.prod(int(n) for n in reader.GetSize()) * int(reader.GetNumberOfComponents())
+    size = path.stat().st_size
+    if declared > LARGEST_COMPRESSION * size:
+        got = f"{' x '.join(map(str, reader.GetSize()))} voxels in a file of {size} bytes"
+        raise fail(
+            "The image says it is larger than its file can hold.", where=path, got=got, fix="it is damaged: get it again from its source"
+        )
 
 
 def _grid(path: Path, image: Any) -> tuple[Geometry, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import math
 import zlib
 from pathlib import Path
@@ -24,6 +25,7 @@ from crgan.errors import CrganError, fail
 # nibabel's classes carry no types. NIfTI-1 first: it is what all programs read.
 _HEADERS: tuple[Any, Any] = (nib.Nifti1Header, nib.Nifti2Header)
 _IMAGES: tuple[Any, Any] = (nib.Nifti1Image, nib.Nifti2Image)
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong with a file is told once, by its error
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540  # the longer of the two headers, NIfTI-2
 _NIFTI1_LONGEST_AXIS = 32767

@@ -6,6 +6,7 @@ A picture is ``(C, rows, columns, 1)``. Rows run along y, columns along x and th
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 import zlib
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crgan.cases.formats.itk import load_itk
+from crgan.cases.formats.itk import LARGEST_COMPRESSION, load_itk
 from crgan.cases.volume import Geometry, Volume
 from crgan.errors import fail
 
-_LARGEST_COMPRESSION = 2000  # bytes from one; deflate reaches 1032
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is told once, by its error
 _ROWS_COLUMNS_PAGES = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
 
@@ -133,12 +134,18 @@ class Tiff:
 
 
 def _open_png(path: Path) -> Any:
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    try:
-        return Image.open(path, formats=("PNG",))
-    except Image.DecompressionBombError as error:
-        raise fail("The picture is larger than can be opened at once.", where=path, got=str(error), fix="cut it into tiles") from error
+    # Opened directly: Image.open refuses whatever has many pixels, however many bytes they take.
+    picture: Any = PngImageFile(path)
+    size = path.stat().st_size
+    if picture.width * picture.height // 8 > LARGEST_COMPRESSION * size:  # a pixel may be a bit
+        got = f"{picture.width} x {picture.height} pixels in a file of {size} bytes"
+        picture.close()
+        raise fail(
+            "The picture says it is larger than its file can hold.", where=path, got=got, fix="it is damaged: get it again from its source"
+        )
+    return picture
 
 
 def _is_deep_colour(picture: Any) -> bool:
@@ -175,7 +182,7 @@ def _decode(path: Path, page: Any) -> NDArray[Any]:
 def _first_series(path: Path, file: Any) -> tuple[Any, Any]:
     """The pages that make up the image, and the one that describes them all."""
     series = file.series[0]
-    largest = _LARGEST_COMPRESSION * file.filehandle.size
+    largest = LARGEST_COMPRESSION * file.filehandle.size
     segments = math.prod(-(-n // max(m, 1)) for n, m in zip(series.keyframe.shape, series.keyframe.chunks, strict=False))
     if series.nbytes > largest or segments > file.filehandle.size:
         got = f"shape {series.shape}"
