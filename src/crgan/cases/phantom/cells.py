@@ -10,6 +10,7 @@ import numpy as np
 from crgan.cases.labels import LabelScheme
 from crgan.cases.phantom.cells_picture import draw_cells, fluorescence, phase_contrast
 from crgan.cases.phantom.cells_population import live
+from crgan.cases.phantom.layouts import FLAT
 from crgan.cases.phantom.sample import Kind, Phantom
 from crgan.cases.phantom.writing import check_request, write_phantoms
 from crgan.errors import fail
@@ -61,6 +62,8 @@ def write_cells(
         raise fail("The stack has too few slices.", where="slices", expected=f"1, or at least {FEWEST_SLICES}", got=str(slices))
     if frames < 1:
         raise fail("A movie without frames was asked for.", where="frames", expected="at least 1", got=str(frames))
+    if slices > 1 and layout in FLAT:
+        raise fail("This layout holds pictures, but no stacks.", where="slices", expected="1", got=str(slices), fix="choose another layout")
     whole = shape if slices == 1 else (slices, *shape)
     phantoms = (phantom for index in range(count) for phantom in draw_movie(index, shape=whole, frames=frames, seed=seed))
     write_phantoms(out, phantoms, count * frames, kind=KIND, layout=layout, progress=progress)

@@ -23,11 +23,11 @@ def suffix(kind: Kind, phantom: Phantom) -> str:
 
 
 def write_array(path: Path, array: NDArray[Any], spacing_mm: tuple[float, ...]) -> None:
-    """Write ``(Z, Y, X)``, ``(channels, Z, Y, X)`` or ``(rows, columns)`` in the format that the file's name asks for."""
+    """Write ``(Z, Y, X)``, ``(channels, Z, Y, X)`` or ``(rows, columns)`` in the format the file's name asks for."""
     if path.name.endswith((".nii.gz", ".nii")):
         write_nifti(path, array, spacing_mm)
-    elif path.suffix == ".png":
-        with atomic_write(path, suffix=".png") as temporary:
+    elif path.suffix in {".png", ".pgm"}:
+        with atomic_write(path, suffix=path.suffix) as temporary:
             Image.fromarray(array).save(temporary)
     else:
         with atomic_write(path, suffix=".tif") as temporary:
@@ -43,3 +43,17 @@ def write_nifti(path: Path, array: NDArray[Any], spacing_mm: tuple[float, ...]) 
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     with atomic_write(path, suffix=path.name.removeprefix(path.name.split(".")[0])) as temporary:
         nib.save(image, temporary)
+
+
+def write_metaimage(path: Path, array: NDArray[Any], spacing_mm: tuple[float, ...]) -> None:
+    """Write ``(Z, Y, X)`` as MetaImage, where :func:`write_nifti` would put it: ITK counts millimetres to the left and to the back."""
+    import SimpleITK as sitk  # noqa: N813 - its own name for itself
+
+    image = sitk.GetImageFromArray(array)
+    step = list(reversed(spacing_mm))
+    image.SetSpacing(step)
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    edge = [s * (n - 1) / 2 for s, n in zip(step, reversed(array.shape), strict=True)]
+    image.SetOrigin((edge[0], edge[1], -edge[2]))
+    with atomic_write(path, suffix=".mha") as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
