@@ -50,6 +50,6 @@ def test_progress_counts_patients(tmp_path: Path) -> None:
 
 
 def test_a_layout_that_does_not_exist_is_told_with_those_that_fit(tmp_path: Path) -> None:
-    with pytest.raises(CrganError, match="msd, paired, patient_folders, plain"):
+    with pytest.raises(CrganError, match="lits, manifest, msd"):
         write_livers(tmp_path / "out", count=1, shape=(32, 32, 32), layout="shoebox")
     assert not (tmp_path / "out").exists()
