@@ -128,6 +128,9 @@ class _BarTask:
         self._bars, self._row = bars, row
         self._figures: dict[str, float] = {}
 
+    def resize(self, total: int) -> None:
+        self._bars.update(self._row, total=total)
+
     def advance(self, n: int = 1, **figures: float) -> None:
         self._figures |= figures
         self._bars.update(self._row, advance=n, figures=_as_text(self._figures))
@@ -159,6 +162,9 @@ class _LineTask:
         self._done, self._reported = 0, -1
         self._figures: dict[str, float] = {}
         self._begun = self._told = time.monotonic()
+
+    def resize(self, total: int) -> None:
+        self._total = total
 
     def advance(self, n: int = 1, **figures: float) -> None:
         self._done += n

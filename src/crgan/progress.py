@@ -10,6 +10,9 @@ from typing import Protocol
 class Task(Protocol):
     """One piece of work that is being counted."""
 
+    def resize(self, total: int) -> None:
+        """Have another number of steps in all from now on."""
+
     def advance(self, n: int = 1, **figures: float) -> None:
         """Count ``n`` more steps as done and show the latest ``figures``, for example ``loss=0.31, dice=0.81``."""
 
@@ -25,6 +28,9 @@ class Progress(Protocol):
 
 
 class _SilentTask:
+    def resize(self, total: int) -> None:
+        del total
+
     def advance(self, n: int = 1, **figures: float) -> None:
         del n, figures
 

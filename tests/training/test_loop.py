@@ -301,26 +301,48 @@ def test_minutes_become_a_number_of_steps_that_is_kept(run, clock: SimpleNamespa
     assert rows(tmp_path) == [26, 52, 77]
 
 
-@pytest.mark.parametrize(
-    ("validation", "pace", "total"),
-    [
-        (0.5, 1.0, 12 + int(0.97 * (400 - 13.5 - 1.5))),  # validated a second time, when files are in memory
-        (0.5, 0.5, 12 + int(0.97 * 0.5 * (400 - 13.5 - 1.5))),  # and steps that become slower
-    ],
-)
-def test_the_time_is_used(run, clock: SimpleNamespace, validation: float, pace: float, total: int) -> None:
-    stage = Timed(clock, validation=validation)
+@pytest.mark.parametrize("step_later", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("pace", [1.0, 0.8])
+def test_what_is_known_at_the_first_validation_is_planned_with(
+    run, clock: SimpleNamespace, tmp_path: Path, step_later: float, pace: float
+) -> None:
+    """Steps and validations that turn out to be faster or slower than the first ones."""
+
+    class Changing(Timed):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            if number >= 12:
+                self.clock.now += step_later - 1
+            return super().step(number, total)
+
+    stage = Changing(clock, validation=10)  # the first takes 20 seconds
     stage.pace = pace
     begun = clock.now
-    run(stage, steps=None, seconds=400, validations=3)
-    assert len(stage.steps) == total
-    assert clock.now - begun <= 400
+    run(stage, steps=None, seconds=2000, validations=4)
+    assert 0.95 * pace * 2000 < clock.now - begun <= 2000
+    marks = rows(tmp_path)
+    assert len(marks) == 4
+    assert marks[-1] == len(stage.steps)
+    assert marks[2] - marks[1] == pytest.approx(marks[3] - marks[2], abs=1)
 
 
-def test_long_trainings_are_measured_for_longer(run, clock: SimpleNamespace) -> None:
-    stage = Timed(clock, validation=1)
-    run(stage, steps=None, seconds=1000, validations=3)
-    assert [total for _, total in stage.steps].count(None) == 10 + 20
+def test_the_second_plan_is_kept_too(run, clock: SimpleNamespace, tmp_path: Path) -> None:
+    class Faster(Timed):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            self.clock.now -= 0.5 if number >= 12 else 0
+            return super().step(number, total)
+
+    def stop(step: int) -> None:
+        if step == 300:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first = Faster(clock, validation=1, before_step=stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, steps=None, seconds=400, validations=2)
+    planned = first.steps[-1][1]
+    second = Faster(clock, validation=1)
+    run(second, steps=None, seconds=1, validations=2)
+    assert {total for _, total in second.steps} == {planned}
+    assert len(rows(tmp_path)) == 2
 
 
 def test_too_little_time_still_gives_a_network(run) -> None:
@@ -420,7 +442,7 @@ def test_progress_begins_where_the_run_was_stopped(run) -> None:
         @contextmanager
         def task(self, name: str, total: int):
             assert (name, total) == ("toy", 8)
-            yield SimpleNamespace(advance=lambda n=1, **_: self.counted.append(n))
+            yield SimpleNamespace(advance=lambda n=1, **_: self.counted.append(n), resize=lambda _: None)
 
     def interrupt(step: int) -> None:
         if step == 4:

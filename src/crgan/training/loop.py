@@ -22,12 +22,8 @@ from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
 from crgan.training.stage import Stage
 
-# The first steps pay for first touches of memory and files and are not measured; the next ones are. So many at least, and
-# for so large a share of the time: a few steps on a machine that others use too can be far off.
-_WARM_UP_STEPS, _MEASURED_STEPS, _MOST_STEPS = 4, 8, 500
-_WARM_UP_SHARE, _MEASURED_SHARE = 0.01, 0.02
-# A validation that takes a smaller share of the time than this can be measured twice, the second time without first touches.
-_SHORT_VALIDATION = 0.02
+# The first steps pay for first touches of memory and are not measured; the next ones are.
+_WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
 _CAUTION = 0.97
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -52,10 +48,16 @@ class _Facts:
 
     step: int = 0
     total: int | None = None
+    marks: list[int] = field(default_factory=list)
     best: float = -1.0
     unimproved: int = 0
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
+
+    def plan(self, total: int, validations: int, *, since: int = 0) -> None:
+        """Fix the number of steps, and after which of them to validate: evenly since one of them, the last time at the end."""
+        self.total = total
+        self.marks = [since + math.ceil((total - since) * (number + 1) / validations) for number in range(validations)]
 
     def improved_by(self, scores: dict[str, float]) -> bool:
         """Take in the scores of a validation, and tell whether they are the best so far."""
@@ -105,50 +107,78 @@ def run_stage(
     dict
         The best validation's figures.
     """
-    last, previous, best = (folder / f"{name}.safetensors" for name in ("last", "previous", "best"))
-    source, facts = _resume((last, previous), stage, progress) or (None, _Facts(total=steps))
-    intact = source == last
-    journal.rewind(stage.name, facts.step)
-
-    def save() -> None:
-        nonlocal intact
-        if fabric.is_global_zero:
-            if intact:  # a damaged one must not take the place of the one that was gone on from
-                last.replace(previous)
-            save_state(last, stage.modules, stage.optimisers, asdict(facts))
-            intact = True
-
-    if facts.total is None:
-        # Processes that take steps together must agree on how many, and each has measured for itself.
-        facts.total = int(fabric.broadcast(_measure(stage, facts, seconds or 0.0, validations)))
-        save()
-    total = facts.total
-    marks = {math.ceil(total * (number + 1) / validations) for number in range(validations)}
-    saved = begun = time.monotonic()
-    before = facts.seconds
-    with _interruptions() as interrupted, progress.task(stage.name, total) as task:
-        task.advance(facts.step, **facts.figures)
-        while facts.step < total and not (patience and facts.unimproved >= patience):
-            facts.figures |= _step(stage, facts.step, total)
-            facts.step += 1
-            task.advance(1, **facts.figures)
-            if facts.step in marks:
-                scores = stage.validate()
-                if facts.improved_by(scores) and fabric.is_global_zero:
-                    save_state(best, stage.modules, {}, {"step": facts.step, **scores})
-                facts.seconds = before + time.monotonic() - begun
-                journal.add(stage.name, facts.step, facts.seconds, facts.figures)
-                task.advance(0, **facts.figures)
-            stop = _anywhere(fabric, flag=interrupted.asked)
-            if facts.step in marks or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                facts.seconds = before + time.monotonic() - begun
-                save()
-                saved = time.monotonic()
-            if stop:
-                raise Stopped(interrupted.number)
+    loop = _Loop(fabric, stage, folder, validations=validations, journal=journal, progress=progress)
+    loop.begin(steps, seconds)
+    loop.go_on(patience)
     fabric.barrier()  # until the first process has written its best weights
-    found: dict[str, Any] = load_state(best, stage.modules, {})
+    found: dict[str, Any] = load_state(loop.best, stage.modules, {})
     return {name: float(value) for name, value in found.items()}
+
+
+class _Loop:
+    """The steps of a stage, where it is, and its files."""
+
+    def __init__(self, fabric: Fabric, stage: Stage, folder: Path, *, validations: int, journal: Journal, progress: Progress) -> None:
+        self._fabric, self._stage, self._validations = fabric, stage, validations
+        self._journal, self._progress = journal, progress
+        self._last, self._previous, self.best = (folder / f"{name}.safetensors" for name in ("last", "previous", "best"))
+        source, self._facts = _resume((self._last, self._previous), stage, progress) or (None, _Facts())
+        self._intact = source == self._last
+        self._budget: _Budget | None = None
+        self._before, self._begun = self._facts.seconds, time.monotonic()
+        journal.rewind(stage.name, self._facts.step)
+
+    def begin(self, steps: int | None, seconds: float | None) -> None:
+        """Fix the number of steps, unless a checkpoint has it."""
+        facts = self._facts
+        if facts.total is None and steps is not None:
+            facts.plan(steps, self._validations)
+        elif facts.total is None:
+            self._budget = _Budget(self._fabric, self._stage, facts, seconds=seconds or 0.0)
+            self._budget.measure(self._validations)
+            self._save()
+
+    def go_on(self, patience: int | None) -> None:
+        """Take all steps that are left, or as many as make the segmentation better."""
+        facts, saved = self._facts, time.monotonic()
+        with _interruptions() as interrupted, self._progress.task(self._stage.name, facts.total or 0) as task:
+            task.advance(facts.step, **facts.figures)
+            while facts.step < (facts.total or 0) and not (patience and facts.unimproved >= patience):
+                facts.figures |= _step(self._stage, facts.step, facts.total)
+                facts.step += 1
+                task.advance(1, **facts.figures)
+                marked = facts.step in facts.marks
+                if marked:
+                    self._validate()
+                    task.advance(0, **facts.figures)
+                    task.resize(facts.total or 0)
+                stop = _anywhere(self._fabric, flag=interrupted.asked)
+                if marked or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                    self._save()
+                    saved = time.monotonic()
+                if stop:
+                    raise Stopped(interrupted.number)
+
+    def _validate(self) -> None:
+        facts, reached = self._facts, time.monotonic()
+        scores = self._stage.validate()
+        if facts.improved_by(scores) and self._fabric.is_global_zero:
+            save_state(self.best, self._stage.modules, {}, {"step": facts.step, **scores})
+        self._journal.add(self._stage.name, facts.step, self._seconds(), facts.figures)
+        if self._budget is not None:
+            self._budget.measure_again(reached)
+            self._budget = None
+
+    def _save(self) -> None:
+        self._facts.seconds = self._seconds()
+        if self._fabric.is_global_zero:
+            if self._intact:  # a damaged one must not take the place of the one that was gone on from
+                self._last.replace(self._previous)
+            save_state(self._last, self._stage.modules, self._stage.optimisers, asdict(self._facts))
+            self._intact = True
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._begun
 
 
 def _anywhere(fabric: Fabric, *, flag: bool) -> bool:
@@ -198,31 +228,46 @@ def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
     return figures
 
 
-def _measure(stage: Stage, facts: _Facts, seconds: float, validations: int) -> int:
-    """Take the first steps, measure them and a validation, and find how many steps fit into ``seconds``."""
-    begun = time.monotonic()
-    _steps_for(stage, facts, _WARM_UP_STEPS, _WARM_UP_SHARE * seconds)
-    warm, first = time.monotonic(), facts.step
-    _steps_for(stage, facts, _MEASURED_STEPS, _MEASURED_SHARE * seconds)
-    measured = time.monotonic()
-    stage.validate()
-    done, validation = time.monotonic(), time.monotonic() - measured
-    if validation < _SHORT_VALIDATION * seconds:
-        stage.validate()
-        done, validation = time.monotonic(), time.monotonic() - done
-    facts.seconds = done - begun
-    left = seconds - facts.seconds - validations * validation
-    step = max(measured - warm, 1e-6) / (facts.step - first)  # some clocks tick slowly
-    more = int(_CAUTION * stage.pace * left / step)
-    return facts.step + max(more, validations)
+class _Budget:
+    """Time, and how many steps fit into it: found from the first steps, and once more when a part of them is over.
 
+    The first steps may be slow (files are read, memory is touched for the first time), and the machine may be shared; at
+    the first validation more is known.
+    """
 
-def _steps_for(stage: Stage, facts: _Facts, least: int, seconds: float) -> None:
-    """Take so many steps, and more until so much time has passed."""
-    first, begun = facts.step, time.monotonic()
-    while facts.step < first + least or (facts.step < first + _MOST_STEPS and time.monotonic() - begun < seconds):
-        facts.figures = _step(stage, facts.step, None)
-        facts.step += 1
+    def __init__(self, fabric: Fabric, stage: Stage, facts: _Facts, *, seconds: float) -> None:
+        self._fabric, self._stage, self._facts = fabric, stage, facts
+        self._ends = time.monotonic() + seconds
+        self._planned = 0, 0.0  # step and time of the first plan
+
+    def measure(self, validations: int) -> None:
+        """Take the first steps, measure them and a validation, and plan the others."""
+        self._take(_WARM_UP_STEPS)
+        warm = time.monotonic()
+        self._take(_MEASURED_STEPS)
+        measured = time.monotonic()
+        self._stage.validate()
+        self._planned = self._facts.step, time.monotonic()
+        self._plan((measured - warm) / _MEASURED_STEPS, time.monotonic() - measured, validations, since=0)
+
+    def measure_again(self, reached: float) -> None:
+        """Plan the steps after the first validation, which began when the time was ``reached``."""
+        first, begun = self._planned
+        more = sum(mark > self._facts.step for mark in self._facts.marks)
+        if more:
+            step = (reached - begun) / (self._facts.step - first)
+            self._plan(step, time.monotonic() - reached, more, since=self._facts.step)
+
+    def _take(self, steps: int) -> None:
+        for _ in range(steps):
+            self._facts.figures = _step(self._stage, self._facts.step, None)
+            self._facts.step += 1
+
+    def _plan(self, step: float, validation: float, validations: int, *, since: int) -> None:
+        left = self._ends - time.monotonic() - validations * validation
+        more = int(_CAUTION * self._stage.pace * left / max(step, 1e-6))  # some clocks tick slowly
+        # Processes that take steps together must agree on how many, and each has measured for itself.
+        self._facts.plan(int(self._fabric.broadcast(self._facts.step + max(more, validations))), validations, since=since)
 
 
 @dataclass
