@@ -10,8 +10,8 @@ from crgan.console import BarProgress, LineProgress, print_problems, print_table
 from crgan.errors import Problem
 
 
-def a_console(*, terminal: bool = False) -> Console:
-    return Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None, highlight=False, legacy_windows=False)
+def a_console(*, terminal: bool = False, width: int = 100) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, highlight=False, legacy_windows=False)
 
 
 def text_of(console: Console) -> str:
@@ -130,3 +130,13 @@ def test_of_many_problems_of_a_kind_the_first_few_are_printed() -> None:
     assert [line for line in lines if "Hole" in line] == [f"warning: Hole {n}." for n in range(5)]
     assert lines[5] == "… and 3 more of this kind (holes)"
     assert lines[6:] == ["error: Other."] * 7
+
+
+@pytest.mark.parametrize(("width", "together"), [(60, True), (36, False)])
+def test_intervals_go_below_their_figures_where_there_is_no_room(width: int, together: bool) -> None:
+    console = a_console(width=width)
+    print_table(console, ["region", "Dice", "FNR"], [["a [b]", "0.81 [0.75, 0.86]", "0.1 [0.0, 0.2]"]])
+    text = text_of(console)
+    assert ("0.81 [0.75, 0.86]" in text) == together
+    assert "[0.75, 0.86]" in text
+    assert "a [b]" in text

@@ -201,7 +201,7 @@ def difference_rows(comparison: SystemComparison) -> list[list[str]]:
             _heading(difference.metric),
             f"{difference.second} − {difference.first}",
             _with_interval(difference.paired),
-            "–" if difference.paired.effect is None else f"{difference.paired.effect:+.2f}",
+            "–" if difference.paired.effect is None else f"{difference.paired.effect:+.2f}".replace("-", "−"),
             p_value(difference.wilcoxon_holm),
             p_value(difference.permutation_holm),
             str(difference.paired.n),
@@ -242,10 +242,10 @@ def notes(comparison: SystemComparison) -> list[str]:
 
 
 def p_value(p: float | None) -> str:
-    """``0.034``, ``< 0.001``, ``–`` where nothing was tested."""
+    """``0.034``, ``<0.001``, ``–`` where nothing was tested."""
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _heading(metric: str) -> str:
