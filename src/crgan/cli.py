@@ -197,6 +197,9 @@ def predict(
     generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Also write masks of DICOM series as DICOM-SEG, under dicom-seg/.")
+    ] = False,
     max_fnr: Annotated[float | None, typer.Option(help="Also write the sets that keep to this promise of `crgan calibrate`.")] = None,
     per: Per = "voxel",
     naming: Annotated[str | None, typer.Option(help="Names and label values for upload: brats, lits, msd or nnunet.")] = None,
@@ -229,6 +232,7 @@ def predict(
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,
+        dicom_seg=dicom_seg,
         max_fnr=max_fnr,
         per=per,
         naming=naming,

@@ -18,6 +18,7 @@ from crgan.errors import CrganError, Problem, fail
 
 # Formats that keep their voxels in a second file are read, but not written.
 _DETACHED = (".mhd", ".nhdr")
+_PICTURE = ".png"
 _VOLUME = ".nii.gz"
 
 
@@ -38,7 +39,7 @@ class ById:
         """Name a mask by its case."""
         suffix = split_suffix(case.images[0])[1]
         flat = suffix not in _DETACHED and read_geometry(case.images[0])[0].dimensions == 2
-        return case.case_id + (suffix if flat else _VOLUME)
+        return case.case_id + ((suffix or _PICTURE) if flat else _VOLUME)  # an X-ray's DICOM file has no ending that counts
 
     def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
         """Keep the model's values."""

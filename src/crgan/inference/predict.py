@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from crgan.cases.canonical import from_canonical, to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import write_labels, write_map
+from crgan.cases.files import read_geometry, split_suffix, write_labels, write_map
+from crgan.cases.formats.dicom_seg import require_highdicom, write_segmentation
 from crgan.cases.integrity import check_cases
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset
@@ -40,6 +41,7 @@ def predict(
     per: Unit = "voxel",
     naming: str | None = None,
     tta: int = 0,
+    dicom_seg: bool = False,
     overwrite: bool = False,
     cases: Sequence[str] | None = None,
     device: str = "auto",
@@ -72,6 +74,9 @@ def predict(
         Also write the set of voxels that keeps to this promise of :func:`crgan.calibrate`, of each target.
     tta
         Test-time augmentation: average over each image and so many turned and resized ones, drawn by its case id.
+    dicom_seg
+        Also write each mask as a DICOM-SEG object of its series, ``dicom-seg/CASE_ID.dcm``, which holds what the series says
+        about its patient; all images must be DICOM series. Needs highdicom.
     overwrite
         Write into a folder that already holds something.
     cases
@@ -110,6 +115,8 @@ def predict(
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
     ordered = in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities)
     _check(ordered, progress)
+    if dicom_seg:
+        _require_series(ordered)
     masks = mask_paths(names, ordered.cases, out)
     schemes = {case.case_id: names.scheme(case, model.labels) for case in ordered.cases}
     _spare_inputs(masks.values(), dataset)
@@ -138,9 +145,34 @@ def predict(
             for name, mask in _promised_sets(found, promise).items():
                 turned = from_canonical(mask[None].astype(np.uint8), volume.geometry)[0]
                 write_labels(out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, volume.geometry)
+            if dicom_seg:
+                classes = model.labels.classes
+                found_labels = from_canonical(found.labels[None], volume.geometry)[0]
+                place = out / "dicom-seg" / f"{case.case_id}.dcm"
+                write_segmentation(place, found_labels, volume.geometry, series=case.images[0], classes=classes, version=_version())
             written.append(path)
             task.advance()
     return written
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("crgan")
+
+
+def _require_series(dataset: Dataset) -> None:
+    """Refuse what cannot have a DICOM segmentation, before any work."""
+    require_highdicom()
+    others = [case for case in dataset.cases if split_suffix(case.images[0])[1] or read_geometry(case.images[0])[0].dimensions == 2]
+    if others or dataset.labels is None or dataset.labels.instances:
+        raise fail(
+            "A DICOM segmentation can be made of DICOM series only, and of classes, not of instances.",
+            where=others[0].images[0] if others else dataset.root,
+            expected="the folder of a DICOM series for every case",
+            got=f"{len(others)} of {len(dataset.cases)} cases that are something else" if others else "instances",
+            fix="leave --dicom-seg out",
+        )
 
 
 def _choose(dataset: Dataset, wanted: Sequence[str] | None) -> list[Case]:
