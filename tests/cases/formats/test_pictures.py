@@ -226,3 +226,22 @@ def test_a_tiff_that_claims_more_than_its_file_can_hold_is_refused(tmp_path: Pat
     for read in (read_volume, read_geometry):
         with pytest.raises(CrganError, match=r"larger than its file[\s\S]*60000, 60000"):
             read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("axes", ["ZCYX", "CZYX", "TZCYX", "TCZYX"])
+def test_the_named_axes_of_an_ome_tiff_become_channels_and_planes(tmp_path: Path, axes: str) -> None:
+    sizes = {"T": 1, "C": 2, "Z": 3, "Y": 5, "X": 4}
+    named = np.random.default_rng(0).integers(0, 4000, (2, 5, 4, 3)).astype(np.uint16)  # C, Y, X, Z
+    order = ["CYXZ".index(letter) for letter in axes if letter != "T"]
+    stored = named.transpose(order).reshape([sizes[letter] for letter in axes])
+    tifffile.imwrite(tmp_path / "a.ome.tif", stored, photometric="minisblack", metadata={"axes": axes})
+    volume = read_volume(tmp_path / "a.ome.tif")
+    assert np.array_equal(volume.array, named)
+    assert read_geometry(tmp_path / "a.ome.tif")[1] == 2
+
+
+def test_a_time_series_in_an_ome_tiff_is_refused(tmp_path: Path) -> None:
+    stored = np.zeros((3, 5, 4), np.uint16)
+    tifffile.imwrite(tmp_path / "a.ome.tif", stored, photometric="minisblack", metadata={"axes": "TYX"})
+    with pytest.raises(CrganError, match=r"time series(.|\n)*3 time points, axes TYX"):
+        read_volume(tmp_path / "a.ome.tif")

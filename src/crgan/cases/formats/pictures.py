@@ -189,6 +189,15 @@ def _first_series(path: Path, file: Any) -> tuple[Any, Any]:
         raise fail(
             "The TIFF says it is larger than its file can hold.", where=path, got=got, fix="it is damaged: get it again from its source"
         )
+    times = dict(zip(series.axes, series.shape, strict=False)).get("T", 1)
+    if series.kind == "ome" and times > 1:
+        raise fail(
+            "The OME-TIFF holds a time series.",
+            where=path,
+            expected="planes (Z), channels (C), rows and columns",
+            got=f"{times} time points, axes {series.axes}",
+            fix="save each time point as a file of its own",
+        )
     return series, series.keyframe
 
 
