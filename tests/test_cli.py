@@ -60,7 +60,15 @@ def test_help_answers_within_a_third_of_a_second() -> None:
 
 
 def test_every_command_says_what_it_does(crgan) -> None:
-    for words in (["check"], ["train"], ["predict"], ["evaluate"], ["demo"], ["phantom"], ["phantom", "brain"]):
+    for words in (
+        ["check"],
+        ["train"],
+        ["predict"],
+        ["evaluate"],
+        ["demo"],
+        ["phantom"],
+        *(["phantom", kind] for kind in ("brain", "liver", "cells")),
+    ):
         shown = crgan(*words, "--help")
         assert shown.exit_code == 0
         assert shown.output.splitlines()[2].strip().endswith(".")
@@ -290,6 +298,24 @@ def test_phantom_brain_writes_patients(crgan, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "patients").iterdir()) == ["brain_000", "labels.json"]
     assert f"1 patients written to {tmp_path / 'patients'}" in result.stdout
+
+
+def test_phantoms_are_written_in_the_layout_that_was_asked_for(crgan, tmp_path: Path) -> None:
+    result = crgan("phantom", "liver", "--out", tmp_path / "livers", "-n", 1, "--shape", 32, 32, 32, "--layout", "lits")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "livers").iterdir()) == ["segmentation-0.nii", "volume-0.nii"]
+    result = crgan(
+        "phantom", "cells", "--out", tmp_path / "cells", "-n", 1, "--shape", 32, 40, "--frames", 2, "--slices", 4, "--layout", "ctc"
+    )
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "cells" / "01").iterdir()) == ["t000.tif", "t001.tif"]
+    assert "1 movies written" in result.stdout
+
+
+def test_a_layout_for_other_phantoms_is_a_users_mistake(crgan, tmp_path: Path) -> None:
+    result = crgan("phantom", "liver", "--out", tmp_path / "livers", "-n", 1, "--shape", 32, 32, 32, "--layout", "brats2021")
+    assert result.exit_code == 2
+    assert "lits" in result.stderr
 
 
 def test_demo_prints_its_table_and_where_the_report_is(crgan, calls) -> None:
