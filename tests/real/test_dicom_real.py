@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from crgan.cases.files import read_volume
 from crgan.cases.integrity import check_cases
 from crgan.cases.label_formats import read_label
 from crgan.cases.layouts import open_dataset
-from crgan.cases.mask_order import masks_run_backwards
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +32,7 @@ def test_the_liver_has_the_density_of_a_liver(liver: Path) -> None:
     inside = image.array[0][mask]
     assert inside.mean() == pytest.approx(141, abs=5)
     assert inside.std() == pytest.approx(34, abs=3)
-    assert not masks_run_backwards(image.array[0], mask)
-    assert masks_run_backwards(image.array[0], mask[..., ::-1])
     assert not check_cases(dataset, need_labels=True)[1]
-
-
-def test_pictures_named_the_other_way_round_are_caught(liver: Path, tmp_path: Path) -> None:
-    (tmp_path / "DICOM").symlink_to(liver / "DICOM_anon")
-    (tmp_path / "Ground").mkdir()
-    pictures = sorted((liver / "Ground").iterdir())
-    for number, picture in enumerate(reversed(pictures)):
-        (tmp_path / "Ground" / f"{number:03d}.png").symlink_to(picture)
-    (case,) = open_dataset(liver).cases
-    case = replace(case, label=tmp_path / "Ground")
-    image = read_volume(case.images[0])
-    mask = read_label(tmp_path / "Ground", "slices", image=image.geometry).array[0]
-    assert masks_run_backwards(image.array[0], mask)
 
 
 def test_the_series_is_where_itk_puts_it(liver: Path) -> None:
