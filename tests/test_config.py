@@ -246,12 +246,15 @@ def test_declared_labels() -> None:
     assert DataSettings().label_scheme() is None
     config = load_config(overrides=["data.classes={0: background, 1: liver, 2: lesion}", "data.regions={whole: [1, 2], lesion: [2]}"])
     assert config.data.label_scheme() == LabelScheme(classes={1: "liver", 2: "lesion"}, regions={"whole": (1, 2), "lesion": (2,)})
+    assert DataSettings(instances=True).label_scheme() == LabelScheme(classes={1: "object"}, instances=True)
+    assert DataSettings(instances=True, classes={1: "cell"}).label_scheme() == LabelScheme(classes={1: "cell"}, instances=True)
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         (["data.regions={whole: [1, 2]}"], "also 1, 2"),
+        (["data.classes={1: a, 2: b}", "data.instances=true"], "one class at most"),
         (["data.classes={1: liver}", "data.regions={whole: [1, 4]}"], "also 4"),
         (["data.classes={0: background}"], "other than that of the background"),
         (["data.classes={}"], "other than that of the background"),

@@ -43,6 +43,7 @@ class DataSettings(Settings):
     classes: dict[int, str] | None = None  # names of label values; None: as the layout declares
     regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
     ignore: int | None = None  # label value of voxels that nobody annotated
+    instances: bool = False  # label files hold ids of objects; False: as the layout declares, or as the values look
     cache: Path | None = None  # None: the user's cache folder
 
     @model_validator(mode="after")
@@ -55,13 +56,16 @@ class DataSettings(Settings):
             raise ValueError(f"classes to name every label value of regions, also {', '.join(map(str, unnamed))}")
         if self.ignore is not None and self.ignore in {0, *names}:
             raise ValueError("a value to ignore that is neither background (0) nor a class")
+        if self.instances and (len(names) > 1 or self.regions):
+            raise ValueError("one class at most, and no regions, where the label files hold instances")
         return self
 
     def label_scheme(self) -> LabelScheme | None:
         """The declared meaning of the label values, if any; background (0) may be named and is left out."""
         if self.classes is None:
-            return None
-        return LabelScheme(classes={value: name for value, name in self.classes.items() if value}, regions=self.regions or {})
+            return LabelScheme(classes={1: "object"}, instances=True) if self.instances else None
+        classes = {value: name for value, name in self.classes.items() if value}
+        return LabelScheme(classes=classes, regions=self.regions or {}, instances=self.instances)
 
 
 class NetworkSettings(Settings):

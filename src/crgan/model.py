@@ -26,6 +26,7 @@ from crgan.networks.build import make_discriminator, make_generator, make_refine
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.sweep.decision import decide_corrected, settle
+from crgan.sweep.instances import grow_instances
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
 
@@ -69,14 +70,14 @@ class Estimate:
         return np.where(self.seen, self.corrected, self.generator)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
     """What a model says of an image, on the image's grid.
 
     Parameters
     ----------
     labels
-        ``(Z, Y, X)`` label values, uint8 or uint16.
+        ``(Z, Y, X)`` label values, uint8 or uint16; of instances ids from 1 up, uint16.
     probabilities
         ``(K, Z, Y, X)`` float32, the final probability of each target: after refinement where the refiner looked, the
         generator's elsewhere; None unless asked for.
@@ -160,8 +161,8 @@ class Model:
         Raises
         ------
         CrganError
-            If the image does not have the model's modalities, is not of real numbers or holds NaN or infinite voxels, or
-            if the dial is set where no refiner acts or outside 0 to 1.
+            If the image does not have the model's modalities, is not of real numbers or holds NaN or infinite voxels,
+            if the dial is set where no refiner acts or outside 0 to 1, or if there are more instances than 65,535.
         """
         image = _real(np.asarray(image))
         if image.ndim == 3:
@@ -190,11 +191,9 @@ class Model:
                 if refiner is not None:
                     kept[1, :, part] = np.where(decided, 0, corrected)
                     kept[2, :, part] = np.where(decided, 1 - corrected, 0)
-        if kept is None:
-            return Segmentation(labels=labels)
-        if refiner is None:
-            return Segmentation(labels=labels, probabilities=kept[0])
-        return Segmentation(labels=labels, probabilities=kept[0], missed=kept[1], added=kept[2])
+        if self.labels.instances:
+            labels = grow_instances(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
+        return Segmentation(labels, *(() if kept is None else kept))
 
     def _dial_for(self, fn_threshold: float | None, fp_threshold: float | None, *, refined: bool) -> tuple[float, float]:
         if not refined and (fn_threshold is not None or fp_threshold is not None):

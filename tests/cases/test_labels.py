@@ -31,8 +31,29 @@ def test_codes_are_positions_and_undeclared_values_are_background() -> None:
     assert CLASSES.encode(labels).dtype == np.uint8
 
 
-def test_every_instance_is_the_one_class() -> None:
-    assert CELLS.encode(np.array([0, 1, 2, 60000], np.uint16)).tolist() == [0, 1, 1, 1]
+def test_instances_are_learned_as_inside_and_border() -> None:
+    assert CELLS.targets == ("cell", "border")
+    assert CELLS.exclusive
+    ids = np.zeros((1, 7, 8), np.uint16)
+    ids[0, 1:6, 1:6] = 60000
+    codes = CELLS.encode(ids)
+    assert codes.dtype == np.uint8
+    assert (codes[0] == 1).sum() == 1  # two pixels of border all around
+    assert codes[0, 3, 3] == 1
+    assert np.array_equal(codes > 0, ids > 0)
+    assert CELLS.table().astype(int).tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert np.array_equal(CELLS.decode(CELLS.table()[:, codes]), codes)
+
+
+def test_instances_can_be_taken_as_one() -> None:
+    assert CELLS.as_one() == LabelScheme(classes={1: "cell"})
+    assert CELLS.merge(np.array([0, 1, 60000])).tolist() == [0, 1, 1]
+    partly = LabelScheme(classes={1: "cell"}, instances=True, ignore=9)
+    assert partly.as_one() == LabelScheme(classes={1: "cell"}, ignore=-1)
+    assert partly.merge(np.array([0, 8, 9, 10])).tolist() == [0, 1, -1, 1]
+    assert partly.encode(np.array([[8, 8, 9]])).tolist() == [[1, 1, 255]]
+    assert TUMOUR.as_one() is TUMOUR
+    assert TUMOUR.merge(np.array([0, 1, 4])).tolist() == [0, 1, 4]
 
 
 def test_the_table_tells_which_target_holds_which_code() -> None:

@@ -45,6 +45,7 @@ def test_a_folder_without_declaration_declares_nothing(tmp_path: Path) -> None:
         ("labels.json", '{"classes": [1]}', "does not declare labels"),
         ("labels.json", '{"classes": {}}', "no classes"),
         ("labels.json", '{"classes": {"1": "a"}, "regions": {"R": [1, 5]}}', r"unnamed values \[5\]"),
+        ("labels.json", '{"classes": {"1": "a", "2": "b"}, "instances": true}', "Instances are of one class"),
         ("labels.json", "{", "not valid JSON"),
         ("labels.yaml", "a: [", "not valid YAML"),
     ],
@@ -97,7 +98,7 @@ def test_instance_ids_are_told_from_classes(nifti: MakeFile, files, dtype: type,
     assert scheme is not None
     assert scheme.instances is instances
     if instances:
-        assert scheme.targets == ("object",)
+        assert scheme.classes == {1: "object"}
 
 
 @given(

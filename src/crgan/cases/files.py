@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -136,7 +136,7 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
         raise _unreadable(path, error) from error
 
 
-def write_labels(path: Path, labels: NDArray[np.integer], geometry: Geometry) -> None:
+def write_labels(path: Path, labels: NDArray[np.integer], geometry: Geometry, *, least_bits: Literal[8, 16] = 8) -> None:
     """Write a label map on exactly the grid it was made for, in the smallest integer type that holds it.
 
     Parameters
@@ -147,6 +147,8 @@ def write_labels(path: Path, labels: NDArray[np.integer], geometry: Geometry) ->
         ``(I, J, K)`` whole numbers.
     geometry
         The grid of the image that was segmented.
+    least_bits
+        Use a type of at least so many bits: readers of instance ids expect 16.
 
     Raises
     ------
@@ -154,7 +156,8 @@ def write_labels(path: Path, labels: NDArray[np.integer], geometry: Geometry) ->
         If the format cannot hold the values or the grid, or the file cannot be written.
     """
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    fitting = (kind for kind in (np.uint8, np.uint16, np.int32) if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    kinds = (np.uint8, np.uint16, np.int32)[least_bits == 16 :]
+    fitting = (kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
     _write(path, labels.astype(next(fitting, np.int64)), geometry)
 
 

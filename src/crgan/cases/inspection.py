@@ -75,7 +75,7 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
     targets: tuple[TargetSummary, ...] = ()
     if label is not None and counts is not None and labels is not None:
         box = marked_box(label.array[0])
-        codes = labels.encode(label.array[0][box])
+        codes = labels.as_one().encode(labels.merge(label.array[0][box]))
         targets = summarise_targets(codes, counts, labels)
         evidence = replace(evidence, label_hash=f"{_hash(codes)} {box}" if codes.any() else None)
         if complete and not any(problem.severity == "error" for problem in problems):

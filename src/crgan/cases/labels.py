@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.cases.instances import BORDER, BORDER_CODE, INSIDE_CODE, encode_instances
+
 IGNORED = 255
 """Code of voxels whose label is not known: they enter neither statistics, losses nor metrics."""
 
@@ -27,7 +29,8 @@ class LabelScheme:
     regions
         Label values by region name, outermost first; empty for exclusive classes.
     instances
-        The label files hold instance ids: every value above 0 counts as the single class.
+        The label files hold instance ids, any numbers above 0, of objects of the single class. Its targets are the inside of
+        the objects and their border, as :mod:`crgan.cases.instances` tells.
     ignore
         Label value of voxels that nobody annotated, or None.
     """
@@ -45,12 +48,14 @@ class LabelScheme:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the K things to segment, in channel order."""
+        if self.instances:
+            return (*self.classes.values(), BORDER)
         return tuple(self.regions) if self.regions else tuple(self.classes.values())
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Label value by code, 0 first."""
-        return (0, *self.classes)
+        """Label value by code, 0 first; of instances, 0 and the codes of inside and border."""
+        return (0, INSIDE_CODE, BORDER_CODE) if self.instances else (0, *self.classes)
 
     @property
     def declared(self) -> tuple[int, ...]:
@@ -60,12 +65,13 @@ class LabelScheme:
     def encode(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Turn label values into positions in :attr:`values` (0 is background, 255 ignored), uint8, same shape.
 
+        Instances must come as ``(Z, Y, X)`` or ``(rows, columns)``: where their borders run depends on what is beside them.
         Undeclared values become background; checking for them is the integrity check's task.
         """
-        codes = np.zeros(labels.shape, np.uint8)
         if self.instances:
-            codes[labels > 0] = 1
+            codes = encode_instances(labels, unknown=None if self.ignore is None else labels == self.ignore)
         else:
+            codes = np.zeros(labels.shape, np.uint8)
             for code, value in enumerate(self.values[1:], start=1):
                 codes[labels == value] = code
         if self.ignore is not None:
@@ -90,7 +96,7 @@ class LabelScheme:
         return table
 
     def decode(self, masks: NDArray[np.bool_]) -> NDArray[np.uint8 | np.uint16]:
-        """Turn target masks ``(K, ...)`` into a map of label values.
+        """Turn target masks ``(K, ...)`` into a map of label values; of instances, into one of inside (1) and border (2).
 
         Each voxel gets the label value whose set of targets equals the voxel's; a set that no value has
         gets the value of the innermost target that is set. Empty masks give zeros.
@@ -108,6 +114,21 @@ class LabelScheme:
     def _table_and_nothing(self) -> NDArray[np.bool_]:
         """:meth:`table` with a last column for whatever code is larger: ignored."""
         return np.pad(self.table(), ((0, 0), (0, 1)))
+
+    def as_one(self) -> LabelScheme:
+        """The scheme of :meth:`merge`: what masks of instances are compared by where objects are not told apart."""
+        if not self.instances:
+            return self
+        return LabelScheme(classes=dict.fromkeys((INSIDE_CODE,), *self.classes.values()), ignore=None if self.ignore is None else -1)
+
+    def merge(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Give all objects the value 1 and what is to be ignored -1, same shape; labels that are no instances stay as they are."""
+        if not self.instances:
+            return labels
+        merged = (labels > 0).astype(np.int8)
+        if self.ignore is not None:
+            merged[labels == self.ignore] = -1
+        return merged
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file; label values become text keys."""

@@ -130,7 +130,7 @@ def _lesions(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
     dimensions = max((summary.dimensions for summary in labelled), default=3)
     unit = "mm²" if dimensions == 2 else "mm³"
     rows = []
-    for index, name in enumerate(dataset.labels.targets):
+    for index, name in enumerate(dataset.labels.as_one().targets):
         counts = [len(summary.targets[index].lesions) for summary in labelled]
         sizes = sorted(voxels * summary.voxel_size for summary in labelled for voxels in summary.targets[index].lesions)
         if not sizes:
@@ -154,8 +154,8 @@ def _lesions(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
 
 def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
     """In how many labelled cases each class or region occurs, and which share of the voxels it fills there."""
-    scheme = dataset.labels
-    assert scheme is not None  # noqa: S101 - the caller has looked
+    assert dataset.labels is not None  # noqa: S101 - the caller has looked
+    instances, scheme = dataset.labels.instances, dataset.labels.as_one()
     labelled = [summary.label_voxels for summary in summaries if summary.label_voxels is not None]
     rows = []
     for index, target in enumerate(scheme.targets):
@@ -163,12 +163,12 @@ def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
         values = {value for value, member in zip(scheme.values, members, strict=True) if member}
         shares = []
         for voxels in labelled:
-            known = {value: count for value, count in voxels.items() if value != scheme.ignore}
-            inside = sum(count for value, count in known.items() if (value > 0 if scheme.instances else value in values))
+            known = {value: count for value, count in voxels.items() if value != dataset.labels.ignore}
+            inside = sum(count for value, count in known.items() if (value > 0 if instances else value in values))
             if inside:
                 shares.append(inside / sum(known.values()))
         found = [f"{min(shares):.3%}", f"{median(shares):.3%}", f"{max(shares):.3%}"] if shares else ["–", "–", "–"]
-        names = "any" if scheme.instances else ", ".join(map(str, sorted(values)))
+        names = "any" if instances else ", ".join(map(str, sorted(values)))
         rows.append([target, names, f"{len(shares)} of {len(labelled)}", *found])
     return Sheet(columns=["target", "label values", "in cases", "smallest share", "median", "largest"], rows=rows, words=2)
 

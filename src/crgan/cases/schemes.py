@@ -69,6 +69,9 @@ def read_scheme(path: Path) -> LabelScheme:
         raise fail(
             "The file does not declare labels.", where=path, expected=_EXAMPLE, got=str(error), fix="write it like the example"
         ) from error
+    if scheme.instances and (len(scheme.classes) != 1 or scheme.regions):
+        got = ", ".join([*scheme.classes.values(), *scheme.regions]) or "none"
+        raise fail("Instances are of one class.", where=path, expected='{"classes": {"1": "cell"}, "instances": true}', got=got)
     unnamed = sorted({value for values in scheme.regions.values() for value in values} - set(scheme.classes))
     if not scheme.classes or unnamed:
         got = f"regions with the unnamed values {unnamed}" if unnamed else "no classes"

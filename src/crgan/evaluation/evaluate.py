@@ -117,7 +117,7 @@ def score_case(
     foreground: Mask | None = None,
     truth_scheme: LabelScheme | None = None,
 ) -> dict[str, Metrics]:
-    """Score one label map against another, target by target.
+    """Score one label map against another, target by target; instances as one mask and as objects.
 
     Parameters
     ----------
@@ -133,9 +133,11 @@ def score_case(
     truth_scheme
         What the values of the truth mean, if they are others for the same targets.
     """
-    truth_scheme = truth_scheme or scheme
-    predicted, true = scheme.encode(prediction), truth_scheme.encode(truth)
-    if scheme.instances:
+    instances, truth_scheme = scheme.instances, truth_scheme or scheme
+    predicted = scheme.as_one().encode(scheme.merge(prediction))
+    true = truth_scheme.as_one().encode(truth_scheme.merge(truth))
+    scheme, truth_scheme = scheme.as_one(), truth_scheme.as_one()
+    if instances:
         choices = replace(choices, without=(*choices.without, "lesions"))
     known = true != IGNORED if truth_scheme.ignore is not None else None
     scored = {
@@ -149,7 +151,7 @@ def score_case(
         )
         for target in scheme.targets
     }
-    if scheme.instances:
+    if instances:
         objects = measure_instances(prediction, truth, within=known)
         scored = {target: metrics | objects for target, metrics in scored.items()}
     return scored

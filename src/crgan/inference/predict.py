@@ -139,7 +139,8 @@ def predict(
             )
             path = masks[case.case_id]
             labels = _translated(found.labels, model.labels, schemes[case.case_id])
-            write_labels(path, from_canonical(labels[None], volume.geometry)[0], volume.geometry)
+            on_grid = from_canonical(labels[None], volume.geometry)[0]
+            write_labels(path, on_grid, volume.geometry, least_bits=16 if model.labels.instances else 8)
             for name, array in _maps(found, model.labels.targets, probabilities=probabilities, errors=errors).items():
                 write_map(out / "maps" / f"{case.case_id}_{name}.nii.gz", from_canonical(array[None], volume.geometry)[0], volume.geometry)
             for name, mask in _promised_sets(found, promise).items():

@@ -37,7 +37,7 @@ class LabelFile:
     def undeclared(self) -> list[int]:
         """The values that nobody declared, sorted; of instances, the negative ones."""
         if self.scheme is not None and self.scheme.instances:
-            return sorted(value for value in self.counts if value < 0)
+            return sorted(value for value in self.counts if value < 0 and value != self.scheme.ignore)
         return sorted(set(self.counts) - self.declared)
 
 
