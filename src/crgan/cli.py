@@ -202,7 +202,7 @@ def predict(
     ] = False,
     max_fnr: Annotated[float | None, typer.Option(help="Also write the sets that keep to this promise of `crgan calibrate`.")] = None,
     per: Per = "voxel",
-    naming: Annotated[str | None, typer.Option(help="Names and label values for upload: brats, lits, msd or nnunet.")] = None,
+    naming: Annotated[str | None, typer.Option(help="Names and label values for upload: brats, ctc, lits, msd or nnunet.")] = None,
     tta: Annotated[int, typer.Option(min=0, help="Average over each image and so many turned and resized ones.")] = 0,
     overwrite: Overwrite = False,
     cases: CaseList = None,

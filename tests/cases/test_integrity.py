@@ -99,8 +99,20 @@ def test_image_and_label_on_different_grids(nifti: MakeFile, label: MakeFile, sh
 
 
 def test_modalities_on_different_grids(nifti: MakeFile) -> None:
-    data = dataset(case("a", nifti("a1.nii.gz"), nifti("a2.nii.gz", affine=np.diag([1.0, 1, 2, 1]))), modalities=("T1", "T2"))
-    assert found(data) == ["error: Two modalities of case a differ in spacing."]
+    one, two = nifti("a1.nii.gz"), nifti("a2.nii.gz", affine=np.diag([1.0, 1, 2, 1]))
+    data = dataset(case("a", one, two), modalities=("T1", "T2"))
+    assert found(data) == ["warning: Two modalities of case a differ in spacing; one is resampled."]
+    far = nifti("a3.nii.gz", affine=np.eye(4) + np.eye(4, k=3) * 50)
+    assert found(dataset(case("a", one, far), modalities=("T1", "T2"))) == ["error: Two modalities of case a differ in place."]
+
+
+def test_the_label_is_held_against_the_grid_that_the_images_are_brought_onto(nifti: MakeFile, label: MakeFile) -> None:
+    fine, coarse = nifti("a1.nii.gz", affine=np.diag([1.0, 1, 2, 1])), nifti("a2.nii.gz", affine=np.diag([1.0, 1, 1.5, 1]))
+    drawn = label("a_seg.nii.gz", 1, 2, affine=np.diag([1.0, 1, 1.5, 1]))
+    data = dataset(case("a", fine, coarse, label=drawn), modalities=("T1", "T2"))
+    (summary,), (problem,) = check_cases(data, need_labels=True)
+    assert (problem.where, problem.severity) == (fine, "warning")
+    assert summary.spacing_mm == (1, 1, 1.5)
 
 
 def test_values_that_nobody_declared(nifti: MakeFile, label: MakeFile) -> None:

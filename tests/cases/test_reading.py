@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from crgan.cases.case import Case, Dataset
 from crgan.cases.labels import LabelScheme
-from crgan.cases.reading import COLOURS, read_case, read_image
+from crgan.cases.reading import COLOURS, read_case, read_image, reference_geometry
 from crgan.errors import CrganError
 
 MakeFile = Callable[..., Path]
@@ -69,8 +70,25 @@ def test_another_number_of_channels_is_refused(nifti: MakeFile) -> None:
         read_image(case, ("T1", "T2"))
 
 
-def test_modalities_on_different_grids_are_refused_all_at_once(nifti: MakeFile) -> None:
-    paths = (nifti("t1.nii.gz"), nifti("t2.nii.gz", affine=FLIPPED), nifti("t3.nii.gz", ramp(0, (4, 5, 7))))
+def test_modalities_on_different_grids_come_on_that_of_the_label_else_of_the_first(nifti: MakeFile, label: MakeFile) -> None:
+    coarse = np.array([[2.0, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    columns = np.broadcast_to(np.arange(4.0).reshape(4, 1, 1), (4, 5, 6)).astype(np.float32)
+    paths = (nifti("t1.nii.gz", columns), nifti("t2.nii.gz", columns[:2] * 10, affine=coarse))
+    case = Case(case_id="p", patient_id="p", images=paths)
+    read = read_case(case, dataset(case, ("T1", "T2"), labels=None))
+    assert read.image[:, 0, 0].tolist() == [[0, 1, 2, 3], [0, 2.5, 7.5, 10]]
+    drawn = replace(case, label=label("seg.nii.gz", 1, affine=coarse, shape=(2, 5, 6)))
+    read = read_case(drawn, dataset(drawn, ("T1", "T2")))
+    assert read.image.shape == (2, 6, 5, 2)
+    assert read.spacing_mm == (1, 1, 2)
+    assert read.geometry.shape == (2, 5, 6)
+    assert reference_geometry(drawn).shape == (2, 5, 6)
+    assert reference_geometry(replace(drawn, reference=0)).shape == (4, 5, 6)
+
+
+def test_modalities_of_different_places_are_refused_all_at_once(nifti: MakeFile) -> None:
+    far = np.eye(4) + np.eye(4, k=3) * 30
+    paths = (nifti("t1.nii.gz"), nifti("t2.nii.gz", affine=FLIPPED), nifti("t3.nii.gz", ramp(0, (4, 5, 7)), affine=far))
     with pytest.raises(CrganError) as caught:
         read_image(Case(case_id="p", patient_id="p", images=paths), ("T1", "T2", "T3"))
     assert [(problem.what, problem.where) for problem in caught.value.problems] == [

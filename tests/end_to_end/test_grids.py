@@ -123,7 +123,13 @@ def test_another_spacing_in_another_orientation(images, segment, orientation: li
     assert np.array_equal(np.asarray(found.dataobj), np.asarray(expected.dataobj))
 
 
-def test_modalities_on_two_grids_are_refused(images, segment) -> None:
+def test_a_modality_stored_in_another_orientation_is_the_same(images, segment, mask: np.ndarray) -> None:
     turned = images[1].as_reoriented(np.array([[0, -1], [1, 1], [2, 1]]))
-    with pytest.raises(CrganError, match="differ in orientation"):
-        segment([images[0], turned])
+    assert np.array_equal(np.asarray(segment([images[0], turned]).dataobj), mask)
+
+
+def test_modalities_of_two_places_are_refused(images, segment) -> None:
+    elsewhere = images[1].affine.copy()
+    elsewhere[:3, 3] += 500
+    with pytest.raises(CrganError, match="differ in place"):
+        segment([images[0], nib.Nifti1Image(np.asarray(images[1].dataobj), elsewhere)])

@@ -6,7 +6,7 @@ import pytest
 
 from crgan.cases.case import Case, Dataset
 from crgan.errors import CrganError
-from crgan.inference.modalities import in_model_order
+from crgan.inference.modalities import in_model_order, on_model_grid
 
 
 def dataset(*modalities: str, files: bool = True) -> Dataset:
@@ -80,3 +80,8 @@ def test_named_channels_of_one_file_cannot_be_put_in_another_order() -> None:
     assert in_model_order(data, data.cases, ("flair", "t1")).cases == data.cases
     with pytest.raises(CrganError, match="in its order"):
         in_model_order(data, data.cases, ("t1", "flair"))
+
+
+def test_cases_come_on_the_grid_of_the_models_reference() -> None:
+    assert [case.reference for case in on_model_grid(dataset("a", "b"), 1).cases] == [1, 1]
+    assert [case.reference for case in on_model_grid(dataset("a", "b", files=False), 1).cases] == [None, None]  # all in one file

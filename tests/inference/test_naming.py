@@ -44,10 +44,21 @@ def case(*images: str, case_id: str | None = None) -> Case:
         ("nnunet", ["liver_01_0000.nrrd"], "liver_01_0000", "liver_01.nrrd"),  # from a folder without dataset.json
         ("nnunet", ["cell_0000.png"], "cell", "cell.png"),
         ("nnunet", ["liver_0000.mhd"], "liver", "liver.nii.gz"),
+        ("ctc", ["data/02/t0017.tif"], "02_t0017", "02_RES/mask0017.tif"),
     ],
 )
 def test_names(naming: str, images: list[str], case_id: str | None, name: str) -> None:
     assert choose_naming(naming).file(case(*images, case_id=case_id)) == name
+
+
+def test_the_cell_tracking_challenge_wants_frames_and_objects() -> None:
+    cells = LabelScheme(classes={1: "cell"}, instances=True)
+    naming = choose_naming("ctc")
+    assert naming.scheme(case("01/t000.tif"), cells) is cells
+    with pytest.raises(CrganError, match="asks for objects"):
+        naming.scheme(case("01/t000.tif"), TWO)
+    with pytest.raises(CrganError, match="has no case such as"):
+        naming.file(case("cells/t000.tif"))
 
 
 def test_by_default_a_mask_has_the_name_of_its_case(tmp_path: Path) -> None:
@@ -105,5 +116,5 @@ def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_namings_are_refused() -> None:
-    with pytest.raises(CrganError, match=r"no such naming[\s\S]*brats, lits, msd, nnunet[\s\S]*kits"):
+    with pytest.raises(CrganError, match=r"no such naming[\s\S]*brats, ctc, lits, msd, nnunet[\s\S]*kits"):
         choose_naming("kits")

@@ -14,7 +14,7 @@ from PIL import Image
 from crgan.cases.case import Case, Dataset
 from crgan.cases.reading import read_case
 from crgan.errors import CrganError
-from crgan.preprocessing.fitting import common_spacing
+from crgan.preprocessing.fitting import common_spacing, fit_reference, fit_spacing
 from crgan.preprocessing.landmarks import find_landmarks, fit_landmarks
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.settings import PreprocessingSettings
@@ -176,3 +176,14 @@ def test_a_step_that_no_channel_is_for_is_refused(make_dataset: MakeDataset, mod
     dataset = make_dataset(1, modalities=(modality,))
     with pytest.raises(CrganError, match=step):
         Pipeline.fit(dataset.cases, dataset, settings=PreprocessingSettings(**settings))
+
+
+def test_the_grid_that_most_labels_were_drawn_on_is_the_reference(write_nifti: WriteNifti, tmp_path: Path) -> None:
+    fine, coarse, label = (tmp_path / f"{name}.nii.gz" for name in ("fine", "coarse", "label"))
+    write_nifti(fine, np.zeros((8, 4, 4), np.uint8), (1.0, 1.0, 1.0))
+    write_nifti(coarse, np.zeros((2, 4, 4), np.uint8), (4.0, 1.0, 1.0))
+    write_nifti(label, np.zeros((2, 4, 4), np.uint8), (4.0, 1.0, 1.0))
+    drawn = Case(case_id="a", patient_id="a", images=(fine, coarse), label=label)
+    assert fit_reference([drawn, drawn, replace(drawn, label=None)]) == 1
+    assert fit_reference([replace(drawn, label=None)]) == fit_reference([replace(drawn, images=(fine,))]) == fit_reference([]) == 0
+    assert fit_spacing([drawn]) == (4.0, 1.0, 1.0)

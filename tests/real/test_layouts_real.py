@@ -13,6 +13,7 @@ from crgan.cases.files import read_volume, write_labels
 from crgan.cases.integrity import check_cases
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset, open_labels
+from crgan.cases.reading import read_case
 from crgan.cases.splits import read_split
 
 # Folder: layout, cases, patients, modalities, label values (None: instance ids), folds in the split file.
@@ -123,3 +124,24 @@ def test_the_names_of_brats_2015_tell_its_regions(shared_data: Path) -> None:
     labels = open_dataset(shared_data / "brats2015").labels
     assert labels is not None
     assert labels.regions == {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "case_id", "modalities", "warnings"),
+    [("ct/spleen_bids", "sub-spleen2", ("ct",), 0), ("isles22_bids", "sub-strokecase0009_ses-0001", ("adc", "dwi", "flair"), 1)],
+)
+def test_bids(shared_data: Path, folder: str, case_id: str, modalities: tuple[str, ...], warnings: int) -> None:
+    dataset = open_dataset(shared_data / folder, need_labels=True)
+    assert (dataset.layout, dataset.modalities) == ("bids", modalities)
+    assert [(case.case_id, case.patient_id) for case in dataset.cases] == [(case_id, case_id.split("_", maxsplit=1)[0])]
+    _, problems = check_cases(dataset, need_labels=True)
+    assert [problem.severity for problem in problems] == ["warning"] * warnings
+
+
+def test_flair_is_brought_onto_the_grid_of_the_diffusion_images(shared_data: Path) -> None:
+    dataset = open_dataset(shared_data / "isles22_bids")
+    read = read_case(dataset.cases[0], dataset)
+    assert read.image.shape == (3, 73, 112, 112)
+    # Where the diffusion image shows the head the FLAIR does too: they lie on each other.
+    head, flair = read.image[1] > np.percentile(read.image[1], 70), read.image[2]
+    assert 2 * (head & (flair > np.percentile(flair, 70))).sum() / (2 * head.sum()) > 0.8

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crgan.cases.labels import LabelScheme
+from crgan.errors import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Case:
     label_format
         How the label is read where it is not one label map in an image file: a key of
         :data:`crgan.cases.label_formats.LABEL_FORMATS`. ``label`` may then be a folder.
+    reference
+        Which of ``images`` lies on the grid that all are brought onto; None: the one on the label's grid, else the first.
     """
 
     case_id: str
@@ -32,6 +35,7 @@ class Case:
     images: tuple[Path, ...]
     label: Path | None = None
     label_format: str | None = None
+    reference: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Dataset:
         Names of the image channels, in order.
     labels
         What the label values mean; None if there are no labels at all.
+    warnings
+        What a user of the labels must know of them.
     """
 
     root: Path
@@ -57,6 +63,7 @@ class Dataset:
     cases: tuple[Case, ...]
     modalities: tuple[str, ...]
     labels: LabelScheme | None
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def labelled(self) -> tuple[Case, ...]:

@@ -13,12 +13,13 @@ from crgan.cases.formats import Format
 from crgan.cases.formats.dicom import Dicom
 from crgan.cases.formats.itk import Itk
 from crgan.cases.formats.nifti import Nifti
+from crgan.cases.formats.pgm import Pgm
 from crgan.cases.formats.pictures import Png, Tiff
 from crgan.cases.volume import Geometry, Volume
 from crgan.errors import CrganError, fail
 from crgan.files import atomic_write
 
-FORMATS: tuple[Format, ...] = (Nifti(), Itk(), Png(), Tiff())
+FORMATS: tuple[Format, ...] = (Nifti(), Itk(), Png(), Tiff(), Pgm())
 
 _DICOM = Dicom()  # told by content: a series is a folder of files that seldom have a name ending
 

@@ -16,9 +16,10 @@ from crgan.cases.checks.image import IMAGE_CHECKS, ImageFile
 from crgan.cases.checks.label import LABEL_CHECKS, LabelFile
 from crgan.cases.checks.pairing import agreement, take_probe, turned_places
 from crgan.cases.files import image_parts, read_labels, read_volume, split_suffix
+from crgan.cases.grids import compare_grids
 from crgan.cases.label_formats import label_parts, read_label
 from crgan.cases.labels import LabelScheme
-from crgan.cases.reading import label_grid_problems, modality_problems
+from crgan.cases.reading import label_grid_problems, modality_problems, reference_of
 from crgan.cases.regions import marked_box, summarise_targets
 from crgan.cases.schemes import count_values
 from crgan.cases.summary import FOREGROUND_PERCENTILES, PERCENTILES, CaseSummary, ChannelSummary, Evidence, Inspection, Probe, TargetSummary
@@ -28,7 +29,7 @@ from crgan.errors import CrganError, Problem
 _SAMPLE = 50_000  # voxels, evenly spaced, that percentiles are taken from: sorting all of a volume would take longer than reading it
 _CHUNK = 1 << 18
 _BACKGROUND_SHARE = 0.2  # of the voxels that must have one value for it to be background
-_PICTURES = {".png", ".tif", ".tiff"}
+_PICTURES = {".png", ".pgm", ".tif", ".tiff"}
 
 
 def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | None) -> Inspection:
@@ -59,14 +60,19 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
         hashes.append(None if image is None else _hash(image.volume.array))
         images += [] if image is None else [image]
     complete = len(images) == len(case.images)
+    reference = 0
     if complete:
-        problems += [replace(problem, kind="grids") for problem in modality_problems(case, [image.volume.geometry for image in images])]
+        # What follows sees the case on the grid that its images are brought onto, and the images that lie on it.
+        geometries = [image.volume.geometry for image in images]
+        reference = reference_of(case, geometries)
+        problems += modality_problems(case, geometries, reference)
+    case = replace(case, reference=reference if complete else None)
     label, counts, found = _inspect_label(case, images, labels)
     label_sound = label is not None and not any(problem.severity == "error" for problem in found)
     problems += found
     if not images:
         return Inspection(summary=None, problems=tuple(problems), evidence=Evidence(image_hashes=tuple(hashes)))
-    first = images[0].volume
+    first = images[case.reference or 0].volume
     evidence = Evidence(
         image_hashes=tuple(hashes),
         label_sound=label_sound,
@@ -79,7 +85,10 @@ def inspect_case(case: Case, modalities: Sequence[str], labels: LabelScheme | No
         targets = summarise_targets(codes, counts, labels)
         evidence = replace(evidence, label_hash=f"{_hash(codes)} {box}" if codes.any() else None)
         if complete and not any(problem.severity == "error" for problem in problems):
-            evidence = _weigh(evidence, [image.volume for image in images], take_probe(codes, box, first.geometry.shape))
+            on_grid = [image.volume for image in images if not compare_grids(first.geometry, image.volume.geometry)]
+            evidence = _weigh(evidence, on_grid, take_probe(codes, box, first.geometry.shape))
+            if len(on_grid) < len(images):
+                evidence = replace(evidence, contrast=None)  # which has a row for each channel
     files = [part for path in case.images for part in image_parts(path)]
     files += [] if case.label is None else label_parts(case.label, case.label_format)
     summary = CaseSummary(
@@ -127,19 +136,14 @@ def _inspect_label(
         what = f"The label of case {case.case_id} is missing."
         fix = "add the file, or take it out of the list"
         return None, None, [Problem(kind="missing-label", what=what, where=case.label, fix=fix)]
-    if not images and case.label_format is not None:
+    grid = images[case.reference or 0].volume.geometry if images else None
+    if grid is None and case.label_format is not None:
         return None, None, []  # made for the image's grid, which could not be read
     try:
-        volume = read_label(case.label, case.label_format, image=images[0].volume.geometry) if images else read_labels(case.label)
+        volume = read_label(case.label, case.label_format, image=grid) if grid is not None else read_labels(case.label)
     except CrganError as error:
         return None, None, [replace(problem, kind="unreadable") for problem in error.problems]
-    problems = (
-        [replace(problem, kind="grids") for problem in label_grid_problems(case, images[0].volume.geometry, volume.geometry)]
-        if images
-        else []
-    )
-    if any(volume.geometry.matches(image.volume.geometry) for image in images[1:]):
-        problems = []  # the first modality is the one that is off, which is told already
+    problems = [] if grid is None else [replace(problem, kind="grids") for problem in label_grid_problems(case, grid, volume.geometry)]
     label = LabelFile(case=case, counts=count_values(volume.array), scheme=labels)
     problems += [problem for check in LABEL_CHECKS if (problem := check(label)) is not None]
     return volume, label.counts, problems

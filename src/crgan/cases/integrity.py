@@ -61,6 +61,7 @@ def check_cases(
     inspections = _inspect(chosen, dataset, executor, progress or Silent())
     summaries = [inspection.summary for inspection in inspections if inspection.summary is not None]
     problems = [
+        *(dataset.warnings if any(case.label is not None for case in chosen) else ()),
         *names.repeated_ids(chosen),
         *names.missing_modalities(chosen, dataset),
         *names.missing_labels(chosen, dataset, need_labels=need_labels),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.cases.alignment import align, can_be_aligned, choose_reference
 from crgan.cases.canonical import to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import read_volume
+from crgan.cases.files import read_geometry, read_volume
 from crgan.cases.grids import compare_grids
 from crgan.cases.label_formats import read_label
 from crgan.cases.volume import Geometry, Volume
@@ -77,22 +78,25 @@ def read_image(case: Case, modalities: Sequence[str]) -> Volume:
     Returns
     -------
     Volume
-        float32 ``(M, I, J, K)`` on the grid of the first file.
+        float32 ``(M, I, J, K)`` on the grid of the reference file; the others are resampled onto it where they differ.
 
     Raises
     ------
     CrganError
-        If a file is missing or unreadable, the files of a case lie on different grids, or the number of
+        If a file is missing or unreadable, the files of a case do not show the same place, or the number of
         channels is not M. Voxels that are NaN or infinite are left for the integrity check to report.
     """
     volumes = [read_volume(path, dtype=np.float32) for path in case.images]
-    problems = modality_problems(case, [volume.geometry for volume in volumes])
+    geometries = [volume.geometry for volume in volumes]
+    reference = reference_of(case, geometries)
+    problems = [problem for problem in modality_problems(case, geometries, reference) if problem.severity == "error"]
     if problems:
         raise CrganError(problems)
     channels = sum(volume.array.shape[0] for volume in volumes)
     if channels == len(modalities) and len(volumes) == 1:
         return volumes[0]
-    geometry = volumes[0].geometry
+    geometry = geometries[reference]
+    volumes = [align(volume, geometry) if compare_grids(geometry, volume.geometry) else volume for volume in volumes]
     # Memory in the order K, J, I, as in the files: turning it to working arrays then moves nothing for most of them.
     image = np.empty((len(modalities), *geometry.shape[::-1]), np.float32).transpose(0, 3, 2, 1)
     if channels == len(modalities):
@@ -110,19 +114,53 @@ def read_image(case: Case, modalities: Sequence[str]) -> Volume:
     return Volume(image, geometry)
 
 
-def modality_problems(case: Case, geometries: Sequence[Geometry]) -> list[Problem]:
-    """List the differences between the grids of the modality files of a case, the first taken as right."""
-    return [
-        Problem(
-            what=f"Two modalities of case {case.case_id} differ in {difference.what}.",
-            where=path,
-            expected=f"{difference.expected}, as in {case.images[0].name}",
-            got=difference.got,
-            fix="register the modalities and resample them to one grid",
+def reference_of(case: Case, geometries: Sequence[Geometry]) -> int:
+    """Which of a case's images lies on the grid that all are brought onto, given the grids of all of them."""
+    if case.reference is not None:
+        return case.reference
+    if case.label is None or case.label_format is not None or not any(compare_grids(geometries[0], other) for other in geometries[1:]):
+        return 0
+    try:
+        return choose_reference(geometries, read_geometry(case.label)[0])
+    except CrganError:
+        return 0  # a label that cannot be read is reported where it is read
+
+
+def reference_geometry(case: Case) -> Geometry:
+    """The grid that the images of a case are brought onto, by the headers alone (``CrganError`` if one cannot be read)."""
+    if len(case.images) == 1:
+        return read_geometry(case.images[0])[0]
+    geometries = [read_geometry(path)[0] for path in case.images]
+    return geometries[reference_of(case, geometries)]
+
+
+def modality_problems(case: Case, geometries: Sequence[Geometry], reference: int) -> list[Problem]:
+    """List the modality files of a case that lie on another grid than the reference.
+
+    A warning for each that is resampled, an error for each that does not show the same place.
+    """
+    wanted, name = geometries[reference], case.images[reference].name
+    problems = []
+    for path, geometry in zip(case.images, geometries, strict=True):
+        differences = compare_grids(wanted, geometry)
+        if not differences:
+            continue
+        resampled = can_be_aligned(wanted, geometry)
+        words = " and ".join(difference.what for difference in differences)
+        problems.append(
+            Problem(
+                what=f"Two modalities of case {case.case_id} differ in {words}" + ("; one is resampled." if resampled else "."),
+                where=path,
+                expected=f"{', '.join(difference.expected for difference in differences)}, as in {name}",
+                got=", ".join(difference.got for difference in differences),
+                fix=f"nothing, if they are registered: it is brought onto the grid of {name} by linear interpolation"
+                if resampled
+                else "correct the header if the voxels match, else register the modalities: these do not show the same place",
+                severity="warning" if resampled else "error",
+                kind="resampled" if resampled else "grids",
+            )
         )
-        for path, geometry in zip(case.images[1:], geometries[1:], strict=True)
-        for difference in compare_grids(geometries[0], geometry)
-    ]
+    return problems
 
 
 def label_grid_problems(case: Case, image: Geometry, label: Geometry) -> list[Problem]:
@@ -131,7 +169,7 @@ def label_grid_problems(case: Case, image: Geometry, label: Geometry) -> list[Pr
         Problem(
             what=f"Image and label of case {case.case_id} differ in {difference.what}.",
             where=case.label,
-            expected=f"{difference.expected}, as in {case.images[0].name}",
+            expected=f"{difference.expected}, as in {case.images[case.reference or 0].name}",
             got=difference.got,
             fix=_GRID_FIXES[difference.what],
         )

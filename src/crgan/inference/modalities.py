@@ -49,3 +49,19 @@ def in_model_order(dataset: Dataset, cases: Sequence[Case], modalities: Sequence
     order = [found.index(name) for name in wanted]
     turned = tuple(replace(case, images=tuple(case.images[number] for number in order)) for case in cases)
     return replace(dataset, cases=turned, modalities=tuple(modalities))
+
+
+def on_model_grid(dataset: Dataset, reference: int) -> Dataset:
+    """Bring cases of several files onto the grid of the modality that the model's training cases were brought onto.
+
+    Labels say which that is, and there are none of them where masks are wanted.
+
+    Parameters
+    ----------
+    dataset
+        Cases in the model's order of modalities.
+    reference
+        The number of that modality.
+    """
+    cases = tuple(replace(case, reference=reference) if len(case.images) > reference else case for case in dataset.cases)
+    return replace(dataset, cases=cases)

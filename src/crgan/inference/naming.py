@@ -11,14 +11,15 @@ from typing import Protocol
 from crgan.cases.case import Case
 from crgan.cases.files import read_geometry, split_suffix
 from crgan.cases.labels import LabelScheme
-from crgan.cases.layouts import lits
+from crgan.cases.layouts import ctc, lits
 from crgan.cases.layouts.brats_names import MODALITIES, read_name
 from crgan.cases.layouts.nnunet import split_channel
 from crgan.errors import CrganError, Problem, fail
 
 # Formats that keep their voxels in a second file are read, but not written.
 _DETACHED = (".mhd", ".nhdr")
-_PICTURE = ".png"
+# Pictures that are read, but not written; an X-ray's DICOM file has no ending that counts.
+_INSTEAD = {".pgm": ".png", "": ".png"}
 _VOLUME = ".nii.gz"
 
 
@@ -39,7 +40,7 @@ class ById:
         """Name a mask by its case."""
         suffix = split_suffix(case.images[0])[1]
         flat = suffix not in _DETACHED and read_geometry(case.images[0])[0].dimensions == 2
-        return case.case_id + ((suffix or _PICTURE) if flat else _VOLUME)  # an X-ray's DICOM file has no ending that counts
+        return case.case_id + (_INSTEAD.get(suffix, suffix) if flat else _VOLUME)
 
     def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
         """Keep the model's values."""
@@ -98,8 +99,31 @@ class Lits:
         return _official(labels, lits.LABELS, "LiTS")
 
 
+class CellTracking:
+    """The Cell Tracking Challenge: ``01_RES/mask000.tif`` for ``01/t000.tif``, ids of 16 bits."""
+
+    def file(self, case: Case) -> str:
+        """Name a mask by its sequence and time, with as many digits as the frame has."""
+        frame = ctc.split_name(case.images[0])
+        if frame is None:
+            raise _no_such_case(case, "The Cell Tracking Challenge", "frames such as 01/t000.tif")
+        return f"{frame.sequence}_RES/mask{frame.time}.tif"
+
+    def scheme(self, case: Case, labels: LabelScheme) -> LabelScheme:
+        """Keep the ids of the objects; a model that does not part them has none."""
+        if not labels.instances:
+            raise fail(
+                "The Cell Tracking Challenge asks for objects.",
+                where=f"--naming, case {case.case_id}",
+                expected="a model trained on instances",
+                got=", ".join(labels.targets),
+                fix="leave --naming out, or train on labels that are ids of objects",
+            )
+        return labels
+
+
 DEFAULT = ById()
-NAMINGS: dict[str, Naming] = {"brats": Brats(), "lits": Lits(), "msd": Msd(), "nnunet": NnUNet()}
+NAMINGS: dict[str, Naming] = {"brats": Brats(), "ctc": CellTracking(), "lits": Lits(), "msd": Msd(), "nnunet": NnUNet()}
 """By what ``--naming`` calls them."""
 
 

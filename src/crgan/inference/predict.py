@@ -20,7 +20,7 @@ from crgan.cases.reading import read_image
 from crgan.conformal import Promise, Unit, promised_set
 from crgan.errors import CrganError, fail
 from crgan.files import write_json
-from crgan.inference.modalities import in_model_order
+from crgan.inference.modalities import in_model_order, on_model_grid
 from crgan.inference.naming import choose_naming, mask_paths
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation
@@ -113,7 +113,7 @@ def predict(
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
-    ordered = in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities)
+    ordered = on_model_grid(in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities), model.pipeline.reference)
     _check(ordered, progress)
     if dicom_seg:
         _require_series(ordered)
@@ -197,9 +197,11 @@ def _choose(dataset: Dataset, wanted: Sequence[str] | None) -> list[Case]:
 def _check(dataset: Dataset, progress: Progress) -> None:
     """Find all that is wrong with the images before any is segmented."""
     _, problems = check_cases(dataset, need_labels=False, progress=progress)
-    problems = [problem for problem in problems if problem.severity == "error"]
-    if problems:
-        raise CrganError(problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise CrganError(errors)
+    for problem in problems:
+        progress.note(str(problem))
 
 
 def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from crgan.cases.canonical import canonical_spacing
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import read_geometry
 from crgan.cases.labels import IGNORED
-from crgan.cases.reading import read_case
+from crgan.cases.reading import read_case, reference_geometry, reference_of
 from crgan.errors import fail
 from crgan.preprocessing.landmarks import find_landmarks, fit_landmarks
 from crgan.preprocessing.prepared import Spacing, three_lengths
@@ -58,10 +59,23 @@ def fit_spacing(cases: Sequence[Case]) -> Spacing | None:
     CrganError
         If a file cannot be read.
     """
-    geometries = [read_geometry(case.images[0])[0] for case in cases]
+    geometries = [reference_geometry(case) for case in cases]
     if all(geometry.dimensions == 2 for geometry in geometries):
         return None
     return common_spacing([canonical_spacing(geometry) for geometry in geometries])
+
+
+def fit_reference(cases: Sequence[Case]) -> int:
+    """Give the number of the modality whose grid most cases are brought onto; it decides where masks lie at prediction.
+
+    Raises
+    ------
+    CrganError
+        If a header cannot be read.
+    """
+    several = [case for case in cases if len(case.images) > 1]
+    counts = Counter(reference_of(case, [read_geometry(path)[0] for path in case.images]) for case in several)
+    return counts.most_common(1)[0][0] if counts else 0
 
 
 def fit_ct(

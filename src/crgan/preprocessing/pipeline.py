@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crgan.cases.case import Case, Dataset
 from crgan.errors import fail
-from crgan.preprocessing.fitting import fit_ct, fit_mr, fit_spacing
+from crgan.preprocessing.fitting import fit_ct, fit_mr, fit_reference, fit_spacing
 from crgan.preprocessing.prepared import Prepared, PreparedGeometry, Spacing, three_lengths, three_sizes
 from crgan.preprocessing.resample import resample_image, resample_labels, resampled_shape, resampled_slabs
 from crgan.preprocessing.settings import Positive, PreprocessingSettings
@@ -38,6 +38,8 @@ class Pipeline(BaseModel):
         The training set's statistics for each CT channel, None for the others.
     landmarks
         The training set's scale for each MR channel, None for the others and where the settings do not want one.
+    reference
+        Number of the modality whose grid the others are brought onto, where they lie on several.
     version
         Of this description; another one is refused.
     """
@@ -50,6 +52,7 @@ class Pipeline(BaseModel):
     spacing_mm: tuple[Positive, Positive, Positive] | None
     intensities: tuple[IntensityStatistics | None, ...]
     landmarks: tuple[tuple[float, ...] | None, ...]
+    reference: int = Field(0, ge=0)
     version: Literal[2] = 2
 
     @model_validator(mode="after")
@@ -97,6 +100,7 @@ class Pipeline(BaseModel):
             spacing_mm=_target_spacing(cases, settings),
             intensities=fit_ct(cases, dataset, kinds, settings, progress),
             landmarks=fit_mr(cases, dataset, kinds, settings, progress),
+            reference=fit_reference(cases),
         )
 
     def apply(self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, label: NDArray[np.uint8] | None = None) -> Prepared:

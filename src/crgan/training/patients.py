@@ -65,6 +65,7 @@ class Patients:
             raise CrganError([problem for problem in problems if problem.severity == "error"])
         for problem in problems:
             progress.note(str(problem))
+        self.warnings = [problem.what for problem in problems]
         if dataset.labels is None:
             raise fail("There are no labels to learn from.", where=data, fix="train on a folder with label files")
         self.labels: LabelScheme = dataset.labels
@@ -79,7 +80,8 @@ class Patients:
     def describe(self) -> object:
         """What ``data.json`` holds, as it reads back; the keys of the prepared cases change with any file and with preprocessing."""
         keys = {case.case_id: case.folder.name for case in (*self.train, *self.validation)}
-        return json.loads(json.dumps({"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json(), "prepared": keys}))
+        described = {"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json(), "prepared": keys}
+        return json.loads(json.dumps({**described, "warnings": self.warnings}))
 
     def sampler(self, config: Config, network: NetworkSettings, cases: Sequence[TrainingCase], stream: tuple[int, int]) -> Sampler:
         """Mini-batches of a stage; ``stream`` keeps the randomness of stages and ranks apart."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from crgan.cases.files import read_labels
+from crgan.cases.label_formats.ctc_slices import CtcSlices
 from crgan.cases.label_formats.dicom_seg import DicomSeg
+from crgan.cases.label_formats.dots import Dots
 from crgan.cases.label_formats.objects import Objects
 from crgan.cases.label_formats.slices import Slices
 from crgan.cases.label_formats.turned import Turned
@@ -32,6 +34,8 @@ class LabelFormat(Protocol):
 
 LABEL_FORMATS: Mapping[str, LabelFormat] = {
     "objects": Objects(),
+    "dots": Dots(),
+    "ctc_slices": CtcSlices(),
     "slices": Slices(),
     "turned": Turned(),
     "dicom_seg": DicomSeg(),

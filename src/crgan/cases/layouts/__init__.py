@@ -14,8 +14,12 @@ from crgan.cases.files import read_geometry, read_labels, split_suffix
 from crgan.cases.label_formats import read_label
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import nnunet
+from crgan.cases.layouts.bids import Bids
 from crgan.cases.layouts.brats import Brats
+from crgan.cases.layouts.celldetect import CellDetect
+from crgan.cases.layouts.ctc import CellTracking
 from crgan.cases.layouts.dicom import Dicom
+from crgan.cases.layouts.dsb2018 import Dsb2018
 from crgan.cases.layouts.found import Found, Layout, entries, image_files, label_files
 from crgan.cases.layouts.lits import Lits
 from crgan.cases.layouts.manifest import Manifest
@@ -28,7 +32,10 @@ from crgan.cases.schemes import declared_scheme, discover_scheme, ignoring
 from crgan.cases.volume import Volume
 from crgan.errors import CrganError, fail
 
-LAYOUTS: tuple[Layout, ...] = (Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Dicom(), Paired(), PatientFolders(), Plain())
+LAYOUTS: tuple[Layout, ...] = (
+    *(Manifest(), Brats(), Lits(), nnunet.NnUNet(), Msd(), Dicom(), Bids(), CellTracking(), Dsb2018(), CellDetect()),
+    *(Paired(), PatientFolders(), Plain()),
+)
 """All layouts; the first that detects itself is taken."""
 
 __all__ = ["LAYOUTS", "Found", "Labels", "Layout", "open_dataset", "open_labels"]
@@ -105,6 +112,7 @@ def open_dataset(
         cases=tuple(sorted(cases, key=lambda case: case.case_id)),
         modalities=found.modalities,
         labels=None if scheme is None else ignoring(scheme, ignore),
+        warnings=found.warnings,
     )
 
 

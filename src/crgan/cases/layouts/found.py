@@ -33,12 +33,15 @@ class Found:
         What the folder itself declares about label values, or None.
     ambiguous
         Labels that the layout would have to choose between; no matter if labels are not asked for.
+    warnings
+        What a user of the labels must know of them.
     """
 
     cases: tuple[Case, ...]
     modalities: tuple[str, ...]
     labels: LabelScheme | None = None
     ambiguous: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 class Layout(Protocol):
