@@ -64,15 +64,16 @@ def test_a_case_is_read_with_its_objects(case: Case) -> None:
 
 
 def test_the_check_counts_objects_and_bytes_and_notices_another_shape(case: Case) -> None:
-    summary, problems = inspect_case(case, ("image",), None)
-    assert problems == []
+    inspection = inspect_case(case, ("image",), None)
+    summary = inspection.summary
+    assert inspection.problems == ()
     assert summary is not None
     assert summary.label_voxels == {0: 9, 1: 2, 2: 1}
     assert case.label is not None
     files = [*case.images, *label_parts(case.label, "objects")]
     assert summary.bytes_on_disk == sum(path.stat().st_size for path in files)
     Image.fromarray(np.arange(20, dtype=np.uint8).reshape(4, 5)).save(case.images[0])
-    assert [problem.what for problem in inspect_case(case, ("image",), None)[1]] == ["Image and label of case a differ in shape."]
+    assert [problem.what for problem in inspect_case(case, ("image",), None).problems] == ["Image and label of case a differ in shape."]
 
 
 def test_a_changed_mask_is_prepared_anew(case: Case) -> None:
@@ -84,6 +85,6 @@ def test_a_changed_mask_is_prepared_anew(case: Case) -> None:
 
 def test_an_unreadable_image_is_the_only_problem(case: Case) -> None:
     case.images[0].write_bytes(b"no picture")
-    summary, problems = inspect_case(case, ("image",), None)
-    assert summary is None
-    assert [problem.what for problem in problems] == ["The image file cannot be read."]
+    inspection = inspect_case(case, ("image",), None)
+    assert inspection.summary is None
+    assert [problem.what for problem in inspection.problems] == ["The image file cannot be read."]
