@@ -46,6 +46,43 @@ def test_recipe_paper_is_the_paper() -> None:
     assert config.patient_wise
 
 
+def test_recipes_of_the_papers_data_are_the_paper_with_their_preprocessing() -> None:
+    paper = load_config(recipe="paper")
+    steps = {}
+    for name in ("brats2017", "lits2017", "mda231", "phc-hela"):
+        config = load_config(recipe=name)
+        assert config.generator_optimisation == paper.generator_optimisation
+        assert config.refiner_optimisation == paper.refiner_optimisation
+        assert config.adversarial == paper.adversarial
+        assert config.refinement == paper.refinement
+        assert config.augmentation == paper.augmentation
+        # 32 slices in a mini-batch.
+        assert (config.generator.groups or 0) * config.batch.sequences * (config.batch.length or 0) == 32
+        steps[name] = config.preprocessing
+    assert (steps["brats2017"].bias_field, steps["brats2017"].landmarks, steps["brats2017"].normalisation) == (True, True, "per-modality")
+    assert (steps["lits2017"].window_hu, steps["lits2017"].equalisation, steps["lits2017"].kind) == ((100, 400), "histogram", "ct")
+    assert steps["lits2017"].normalisation == paper.preprocessing.normalisation
+    assert steps["mda231"].kind == steps["phc-hela"].kind == "microscopy"
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: paper\nadversarial: {weight: 0.5}\n", encoding="utf-8")
+    config = load_config(recipe=str(path))
+    assert (config.adversarial.weight, config.adversarial.begin) == (0.5, 0)
+    path.write_text("extends: printed\n", encoding="utf-8")
+    (problem,) = problems(load_config, recipe=str(path))
+    assert problem.got == "printed"
+
+
+def test_the_users_length_of_training_replaces_the_recipes() -> None:
+    assert load_config(recipe="mda231").steps == 4500
+    assert load_config(recipe="mda231", steps=3).steps == 3
+    for config in (load_config(recipe="mda231", minutes=5), load_config(recipe="mda231", overrides=["minutes=5"])):
+        assert (config.minutes, config.steps) == (5, None)
+    assert problems(load_config, recipe="mda231", minutes=5, steps=3)
+
+
 def test_recipe_default_refines_coarse_with_fine() -> None:
     config = load_config()
     assert config.recipe == "default"
@@ -204,7 +241,7 @@ def test_what_cannot_be_read_is_told(text: str, what: str, said: str) -> None:
 def test_an_unknown_recipe_is_told_with_those_there_are(recipe: str) -> None:
     (problem,) = problems(load_config, recipe=recipe)
     assert problem.where == f"--recipe {recipe}"
-    assert "default, paper" in str(problem.expected)
+    assert ", ".join(recipes()) in str(problem.expected)
 
 
 @pytest.mark.parametrize(

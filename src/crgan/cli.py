@@ -137,7 +137,7 @@ def check(
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled patients, in any layout.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
-    recipe: Annotated[str, typer.Option(help="Set of settings: default, paper, or a YAML file.")] = "default",
+    recipe: Annotated[str, typer.Option(help="Set of settings: default, paper, one of the paper's data sets, or a YAML file.")] = "default",
     system: Annotated[str | None, typer.Option(help="[rnn-](unet|cgan)[+refinement].  [default: rnn-cgan+refinement]")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train for about this long: the steps are measured, then fixed.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Train for exactly this many steps in all; repeatable to the bit.")] = None,

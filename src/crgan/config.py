@@ -231,6 +231,10 @@ def load_config(*, recipe: str = "default", overrides: Sequence[str] = (), **nam
     """
     values = _read_recipe(recipe)
     values["recipe"] = recipe
+    given = {key for key, value in named.items() if value is not None} | {text.partition("=")[0].strip() for text in overrides}
+    for one, other in (("minutes", "steps"), ("steps", "minutes")):
+        if one in given and other not in given:  # how long the user wants to train, not the recipe
+            values.pop(other, None)
     for key, value in named.items():
         if value is not None:
             _set(values, key, value)
@@ -283,8 +287,33 @@ def read_config(path: Path) -> Config:
 
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
+    """Read a recipe and, if it extends another one that comes with the package, that one below it."""
+    values = _read_yaml(_recipe_path(recipe))
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base not in recipes():
+        raise fail(
+            "The recipe extends one that does not exist.",
+            where=f"recipe {recipe}, extends",
+            expected=f"one of {', '.join(recipes())}",
+            got=str(base),
+            fix="name one of them, or leave the line out",
+        )
+    return _merge(_read_recipe(base), values)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _recipe_path(recipe: str) -> Path:
     if recipe in recipes():
-        return _read_yaml(Path(str(resources.files("crgan") / "recipes" / f"{recipe}.yaml")))
+        return Path(str(resources.files("crgan") / "recipes" / f"{recipe}.yaml"))
     path = Path(recipe)
     if path.suffix not in {".yaml", ".yml"} or not path.is_file():
         raise fail(
@@ -293,7 +322,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
             expected=f"one of {', '.join(recipes())}, or the path of a YAML file",
             fix="choose one of them",
         )
-    return _read_yaml(path)
+    return path
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
