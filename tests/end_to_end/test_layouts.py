@@ -96,6 +96,7 @@ TABLE = {
     "ctc": movies(detected="ctc", mask="01_RES/mask000.tif", naming="ctc"),
     "ctc stacks": stacks(detected="ctc", mask="01_RES/mask000.tif", naming="ctc"),
     "dicom": livers(detected="dicom", mask="liver_000.nii.gz", channels=("image",)),
+    "dicom_seg": livers(detected="dicom", mask="liver_000.nii.gz", channels=("image",)),
     "dsb2018": cells(detected="dsb2018", mask=f"{FIRST_DIGEST}.png", channels=COLOURS),
 }
 READ = {known.name for known in LAYOUTS}
@@ -161,7 +162,8 @@ def test_read(row: tuple[Row, Path], dataset: Dataset) -> None:
         assert np.array_equal(case.label > 0, labels > 0)
     else:
         scheme = expected.kind.labels
-        named = {**{name: (value,) for value, name in scheme.classes.items()}, **scheme.regions}
+        classes = {name: (value,) for value, name in scheme.classes.items()}
+        named = classes if dataset.labels.exclusive else scheme.regions
         for target in dataset.labels.targets:
             assert np.array_equal(dataset.labels.mask(target, case.label), np.isin(labels, named[target]))
 

@@ -9,7 +9,7 @@ from crgan.cases.phantom.layouts.bids import write_bids
 from crgan.cases.phantom.layouts.brats import write_brats_of
 from crgan.cases.phantom.layouts.celldetect import write_celldetect
 from crgan.cases.phantom.layouts.ctc import write_ctc
-from crgan.cases.phantom.layouts.dicom import write_dicom
+from crgan.cases.phantom.layouts.dicom import write_dicom, write_dicom_seg
 from crgan.cases.phantom.layouts.dsb2018 import write_dsb2018
 from crgan.cases.phantom.layouts.lits import write_lits
 from crgan.cases.phantom.layouts.manifest import write_cases
@@ -37,6 +37,7 @@ WRITERS: dict[str, tuple[Writer, tuple[str, ...]]] = {
     "celldetect": (write_celldetect, _CELLS),
     "ctc": (write_ctc, _CELLS),
     "dicom": (write_dicom, _LIVER),
+    "dicom_seg": (write_dicom_seg, _LIVER),
     "dsb2018": (write_dsb2018, _CELLS),
     "lits": (write_lits, _LIVER),
     "manifest": (write_cases, _ALL),

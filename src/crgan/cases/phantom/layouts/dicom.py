@@ -1,4 +1,4 @@
-"""DICOM: a folder of slices per patient, and a mask for each of them as a picture, as in CHAOS."""
+"""DICOM: a folder of slices per patient, and beside it a mask for each of them as a picture, as in CHAOS, or one DICOM-SEG file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan import __version__
+from crgan.cases.files import read_geometry
+from crgan.cases.formats.dicom_seg import write_segmentation
 from crgan.cases.phantom.files import write_array
 from crgan.cases.phantom.sample import Kind, Phantom
 from crgan.files import atomic_write, write_json
@@ -20,12 +23,33 @@ _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 def write_dicom(out: Path, phantoms: Iterator[Phantom], kind: Kind) -> None:
     """Write ``liver_000/DICOM_anon/i0000,0000b.dcm`` from the head down, ``liver_000/Ground/liver_GT_000.png``, and ``labels.json``."""
     for phantom in phantoms:
-        folder = out / phantom.name
-        # Rows of a DICOM image run to the back, its columns to the patient's left.
-        for number, (plane, mask) in enumerate(zip(phantom.images[0, ::-1, ::-1, ::-1], phantom.labels[::-1, ::-1, ::-1], strict=True)):
-            _write_slice(folder / "DICOM_anon" / f"i{number:04d},0000b.dcm", plane, number, phantom)
-            write_array(folder / "Ground" / f"liver_GT_{number:03d}.png", np.ascontiguousarray(mask), phantom.spacing_mm)
+        _write_series(out / phantom.name / "DICOM_anon", phantom)
+        for number, mask in enumerate(phantom.labels[::-1, ::-1, ::-1]):
+            path = out / phantom.name / "Ground" / f"liver_GT_{number:03d}.png"
+            write_array(path, np.ascontiguousarray(mask), phantom.spacing_mm)
     write_json(out / "labels.json", kind.labels.to_json())
+
+
+def write_dicom_seg(out: Path, phantoms: Iterator[Phantom], kind: Kind) -> None:
+    """Write series as :func:`write_dicom` does, and ``liver_000/liver_000_seg.dcm`` with a segment for each class."""
+    for phantom in phantoms:
+        series = out / phantom.name / "DICOM_anon"
+        _write_series(series, phantom)
+        geometry, _ = read_geometry(series)
+        write_segmentation(
+            out / phantom.name / f"{phantom.name}_seg.dcm",
+            phantom.labels.transpose(2, 1, 0)[::-1, ::-1],  # the series counts to the left and to the back
+            geometry,
+            series=series,
+            classes=kind.labels.classes,
+            version=__version__,
+        )
+
+
+def _write_series(folder: Path, phantom: Phantom) -> None:
+    """Write the slices from the head down. Rows of a DICOM image run to the back, its columns to the patient's left."""
+    for number, plane in enumerate(phantom.images[0, ::-1, ::-1, ::-1]):
+        _write_slice(folder / f"i{number:04d},0000b.dcm", plane, number, phantom)
 
 
 def _write_slice(path: Path, plane: NDArray[Any], number: int, phantom: Phantom) -> None:
