@@ -411,6 +411,32 @@ def study(
     console.print(f"Written to {out}: report.html, tables.md, tables.tex, tables.csv, comparison.json", markup=False, soft_wrap=True)
 
 
+@app.command()
+def download(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Data set; without one, all are listed.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to make.  [default: NAME]")] = None,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="The licence that was shown is accepted.")] = False,
+) -> None:
+    """Download an open data set.
+
+    Shows the licence first. What was interrupted goes on where it stopped; checksums are compared, archives unpacked with care.
+    """
+    from crgan.cases.download import catalogue, find
+    from crgan.cases.download import download as download_set
+    from crgan.console import print_table, terminal_progress
+
+    console = _console()
+    if name is None:
+        rows = [[entry.name, entry.title, entry.licence.name, entry.size or "–"] for entry in catalogue().values()]
+        print_table(console, ["name", "data set", "licence", "size"], rows, words=3)
+        return
+    entry = find(name)
+    for line in (f"{entry.name}: {entry.title}, {entry.home}", f"Licence: {entry.licence.name}, {entry.licence.url}", entry.licence.terms):
+        console.print(line, markup=False, soft_wrap=True)
+    folder = download_set(entry, out or Path(entry.name), accept_licence=accept_licence, progress=terminal_progress(console))
+    console.print(f"{entry.name} is in {folder}; `crgan check {shlex.quote(str(folder))}` looks at it", markup=False, soft_wrap=True)
+
+
 @phantom.command("brain")
 def phantom_brain(
     out: Annotated[Path, typer.Option(help="Folder to make.")],

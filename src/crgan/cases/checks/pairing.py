@@ -33,8 +33,8 @@ _LOOKED_AT = 12  # cases whose images are read again to find out whose label the
 _USUAL = 5  # cases that are needed to say what is usual
 _VISIBLE = 0.15
 _POOR_SHARE, _GOOD_SHARE = 0.25, 0.6
-# Of few cases each must speak for itself.
-_POOR, _GOOD = 0.08, 0.3
+# Of few cases each must speak for itself, and more clearly.
+_POOR, _GOOD, _TIMES = 0.15, 0.3, 4.0
 _UNRELATED = 0.02
 _ALL_SHARE = 0.8  # of the labels must be turned alike, if all may be
 
@@ -144,19 +144,21 @@ def mispaired_labels(cases: Sequence[Case], inspections: Sequence[Inspection], *
         for number, inspection in enumerate(inspections)
         if number not in explained and (own := inspection.evidence.agreement) is not None and own < poor
     ]
-    turned = turned_labels(cases, inspections, doubtful, good)
+    turned = turned_labels(cases, inspections, doubtful, good, times=1.0 if usual is not None else _TIMES)
     exchanged = exchanged_labels(cases, inspections, [number for number in doubtful if number not in turned], good)
     solved = {*turned, *(number for pair in exchanged for number in pair)}
     rest = [number for number in doubtful if number not in solved]
     return [*turned.values(), *exchanged.values(), *([] if usual is None else unrelated_labels(cases, inspections, rest, usual))]
 
 
-def turned_labels(cases: Sequence[Case], inspections: Sequence[Inspection], doubtful: Sequence[int], good: float) -> dict[int, Problem]:
+def turned_labels(
+    cases: Sequence[Case], inspections: Sequence[Inspection], doubtful: Sequence[int], good: float, *, times: float
+) -> dict[int, Problem]:
     """Find the labels that would agree with their images if they were turned, by the number of the case."""
     problems = {}
     for number in doubtful:
         how, best = max(inspections[number].evidence.turned.items(), key=lambda item: item[1], default=("", 0.0))
-        if best >= good:
+        if best >= max(good, times * _own(inspections[number])):
             problems[number] = _turned(cases[number], how, _own(inspections[number]), best)
     return problems
 
@@ -203,7 +205,7 @@ def exchanged_labels(
     solved: set[int] = set()
     for a, b in sorted(fits, key=lambda pair: -min(fits[pair], fits[pair[::-1]])):
         fit = min(fits[a, b], fits[b, a])
-        if a < b and not solved & {a, b} and fit >= good:
+        if a < b and not solved & {a, b} and fit >= max(good, _own(inspections[a]), _own(inspections[b])):
             solved |= {a, b}
             problems[a, b] = Problem(
                 kind="exchanged-labels",
