@@ -66,6 +66,7 @@ def test_every_command_says_what_it_does(crgan) -> None:
         ["predict"],
         ["evaluate"],
         ["demo"],
+        ["download"],
         ["phantom"],
         *(["phantom", kind] for kind in ("brain", "liver", "cells")),
     ):
@@ -130,6 +131,14 @@ class TestCheck:
         assert "brain_001_t2.nii.gz" in result.stdout
         assert "error: " in result.stdout
         assert "1 errors" in result.stdout
+
+    def test_images_alone_are_enough_to_predict(self, crgan, folder: Path, tmp_path: Path) -> None:
+        for path in folder.glob("*/*_seg.nii.gz"):
+            path.unlink()
+        (folder / "labels.json").rename(tmp_path / "labels.json")
+        result = crgan("check", folder)
+        assert result.exit_code == 0
+        assert "No case has a label: enough to predict, not to train." in result.stdout
 
     def test_json_holds_the_same(self, crgan, folder: Path, tmp_path: Path) -> None:
         broken = folder / "brain_001" / "brain_001_t2.nii.gz"

@@ -106,6 +106,7 @@ def check(
     from crgan.cases.layouts import open_dataset
     from crgan.cases.layouts.manifest import write_manifest
     from crgan.cases.overview import overview, to_json
+    from crgan.cases.schemes import SCHEME_FILES
     from crgan.cases.splits import read_split
     from crgan.console import print_problems, print_table, terminal_progress
     from crgan.files import write_json
@@ -114,13 +115,16 @@ def check(
     dataset = open_dataset(data, layout=layout, pattern=pattern, group=group)
     summaries, problems = check_cases(
         dataset,
-        need_labels=dataset.labels is not None,  # labels that are declared are meant; images alone are there to be segmented
+        # Labels that a file in the folder declares are meant to be there; images alone are there to be segmented.
+        need_labels=bool(dataset.labelled) or any((data / name).is_file() for name in (*SCHEME_FILES, "dataset.json")),
         split=None if split is None else read_split(split, dataset, fold=fold),
         progress=terminal_progress(console),
     )
     for sheet in overview(dataset, summaries):
         print_table(console, sheet.columns, sheet.rows, words=sheet.words)
     print_problems(console, problems)
+    if not dataset.labelled:
+        console.print("No case has a label: enough to predict, not to train.")
     errors = sum(problem.severity == "error" for problem in problems)
     console.print(f"{errors} errors, {len(problems) - errors} warnings")
     if json_file is not None:
