@@ -264,6 +264,7 @@ class TestPredict:
             "max_fnr": None,
             "per": "voxel",
             "naming": "brats",
+            "dicom_seg": False,
             "overwrite": False,
             "cases": ("a", "b"),
             "device": "cpu",

@@ -115,7 +115,7 @@ def test_files_hold_the_scores(masks: Path, labels: Path, tmp_path: Path) -> Non
     assert [(row["case"], row["target"]) for row in rows] == [
         (case, target) for case in ("p1", "p2", "p3") for target in ("WT", "TC", "ET")
     ]
-    page = (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert "3 cases of 3 patients" in page
     assert page.count("<tr") == 2 * (1 + 3) + (1 + 9) + (1 + len(scores.summary["WT"]))
 
