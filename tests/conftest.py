@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import locale
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from crgan.files import write_json
 # The same examples on every machine and in every run: a failure is never a matter of luck, and slow machines are no failure.
 settings.register_profile("crgan", derandomize=True, deadline=None)
 settings.load_profile("crgan")
+
+
+@pytest.fixture(autouse=True)
+def _same_locale() -> Iterator[None]:
+    """Decoders of DICOM pixels put the process into the C locale, and text files of later tests would be read as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.fixture(scope="session")

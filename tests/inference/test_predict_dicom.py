@@ -52,7 +52,7 @@ def work(series: Path, small_config: Callable[..., Config], tmp_path_factory: py
         )
     ]
     assert [result.exit_code for result in said] == [0, 0, 0], [result.output for result in said]
-    (root / "said.txt").write_text("".join(result.output for result in said))
+    (root / "said.txt").write_text("".join(result.output for result in said), encoding="utf-8")
     return root
 
 

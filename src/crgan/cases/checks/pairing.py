@@ -98,6 +98,8 @@ def agreement(image: Sequence[NDArray[Any]], probe: Probe, places: NDArray[np.in
     counts = np.bincount(probe.groups, minlength=256)
     present = counts > 0
     for number, channel in enumerate(image):
+        if channel.shape != probe.shape:  # a modality on a grid of its own, which is resampled later
+            continue
         values = np.nan_to_num(channel[tuple(where.T)].astype(np.float64))
         _, inverse, repeats = np.unique(values, return_inverse=True, return_counts=True)
         ranks = (np.cumsum(repeats) - repeats / 2)[inverse] / values.size  # ties share their mean rank
