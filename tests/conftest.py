@@ -20,12 +20,15 @@ settings.register_profile("crgan", derandomize=True, deadline=None)
 settings.load_profile("crgan")
 
 
+_LOCALE = locale.setlocale(locale.LC_ALL)
+
+
 @pytest.fixture(autouse=True)
 def _same_locale() -> Iterator[None]:
     """Decoders of DICOM pixels put the process into the C locale, and text files of later tests would be read as ASCII."""
-    before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, _LOCALE)
     yield
-    locale.setlocale(locale.LC_ALL, before)
+    locale.setlocale(locale.LC_ALL, _LOCALE)
 
 
 @pytest.fixture(scope="session")

@@ -182,7 +182,7 @@ def test_the_command_killed_and_stopped_and_gone_on_with(patients: Path, small_c
 
     def start(*more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", "from crgan.cli import main; main()", *words, *more]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
 
     def rows() -> int:
         return len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) if (run / "metrics.csv").exists() else 0

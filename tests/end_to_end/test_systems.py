@@ -192,7 +192,7 @@ def test_two_processes_train_one_model(patients: Path, quick_config: MakeConfig,
     words += ["--set", "adversarial.begin=0", "--set", f"data.cache={quick_config().data.cache}"]
     (tmp_path / "script.py").write_text("from crgan.cli import main\n\nmain()\n", encoding="utf-8")  # begun again in each process
     command = [sys.executable, str(tmp_path / "script.py"), *words]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stdout.count("adversarial ") == 1  # the second process keeps quiet
     rows = [line.split(",")[:2] for line in (tmp_path / "run" / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]]

@@ -287,6 +287,7 @@ def test_cases_of_equal_content_share_a_folder_but_not_a_name(make_dataset: Make
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from crgan.cases.case import Case, Dataset
@@ -294,6 +295,7 @@ from crgan.cases.labels import LabelScheme
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.store import prepare
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell begin with it ignored
 root, cache = Path(sys.argv[1]), Path(sys.argv[2])
 cases = tuple(
     Case(case_id=name, patient_id=name, images=(root / name / f"{name}_T1.nii.gz",), label=root / name / f"{name}_seg.nii.gz")
