@@ -39,7 +39,8 @@ def normal(requirement: str) -> str:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {normal(requirement) for requirement in project["dependencies"]}
-    optional = {normal(requirement) for extra in ("tracking", "dicom") for requirement in project["optional-dependencies"][extra]}
+    extras = [project["optional-dependencies"][extra] for extra in ("tracking", "dicom", "cluster")]
+    optional = {normal(requirement) for extra in extras for requirement in extra}
     imported = {DISTRIBUTIONS.get(name, name) for file in (repository / "src").rglob("*.py") for name in imported_packages(file)}
     imported = {normal(name) for name in imported}
     assert imported - optional == declared
@@ -70,7 +71,7 @@ def test_layers_below_torch_do_not_import_it_at_module_level(repository: Path) -
 
 # A room may import from the rooms before it, and from nothing after it.
 ORDER = [
-    *("errors", "files", "progress", "conformal"),
+    *("errors", "files", "progress", "conformal", "executors"),
     *("machine", "report", "cases", "preprocessing", "evaluation", "config", "planning"),
     *("sequences", "networks", "sweep", "model", "training", "inference", "study"),
     *("console", "demo", "cli"),

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from crgan import executors
+from crgan.errors import CrganError, fail
+from crgan.executors import open_executor, work_through
+
+
+def own_process(_: object) -> int:
+    return os.getpid()
+
+
+def double(number: int) -> int:
+    if number < 0:
+        raise fail("A number is negative.", got=str(number))
+    return 2 * number
+
+
+def kill_the_worker(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return number
+
+
+def write_down(item: tuple[Path, int]) -> int:
+    path, number = item
+    path.write_text(str(number), encoding="utf-8")
+    time.sleep(0.05)
+    return number
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with open_executor(2, None) as executor:
+        yield executor
+
+
+class TestProcesses:
+    def test_work_is_done_in_processes_of_their_own(self, executor: Executor) -> None:
+        found = dict(work_through(executor, own_process, {str(number): number for number in range(4)}))
+        assert len(found) == 4
+        assert os.getpid() not in found.values()
+
+    def test_every_result_comes_with_its_name(self, executor: Executor) -> None:
+        assert dict(work_through(executor, double, {"a": 1, "b": 2, "c": 3})) == {"a": 2, "b": 4, "c": 6}
+        assert list(work_through(executor, double, {})) == []
+
+    def test_a_users_mistake_comes_through_whole(self, executor: Executor) -> None:
+        with pytest.raises(CrganError) as caught:
+            list(work_through(executor, double, {"a": 1, "b": -3}))
+        assert caught.value.problems[0].got == "-3"
+
+
+def test_a_worker_that_dies_is_told_once_with_what_it_was_at() -> None:
+    with open_executor(2, None) as executor, pytest.raises(CrganError) as caught:
+        list(work_through(executor, kill_the_worker, {"good": 0, "heavy": 1, "other": 2}))
+    (problem,) = caught.value.problems
+    assert "worker process died" in problem.what
+    assert problem.where == "at work on heavy"
+    assert problem.fix is not None
+    assert "fewer workers" in problem.fix
+
+
+def test_after_a_mistake_nothing_more_is_begun(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        results = work_through(executor, write_down, {str(number): (tmp_path / str(number), number) for number in range(50)})
+        next(results)
+        results.close()
+    assert len(list(tmp_path.iterdir())) < 10
+
+
+def test_workers_or_a_cluster_not_both() -> None:
+    with pytest.raises(CrganError, match=r"Both --workers and --scheduler"), open_executor(2, "tcp://127.0.0.1:1"):
+        pass
+
+
+def test_a_missing_dask_is_answered_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(CrganError, match=r"crgan\[cluster\]"), open_executor(None, "tcp://127.0.0.1:1"):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nonsense://here", "127.0.0.1:no"])
+def test_a_scheduler_that_is_not_there_is_told_in_time(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "CONNECTION_SECONDS", 1.0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        begun = time.monotonic()
+        address = address.format(port=taken.getsockname()[1])
+        with pytest.raises(CrganError, match=r"No Dask scheduler answers"), open_executor(None, address):
+            pass
+        assert time.monotonic() - begun < 10
