@@ -140,6 +140,8 @@ class RefinementSettings(Settings):
     attend: bool = True  # only tiles around candidates; otherwise whole slices
     candidate: float | None = Field(None, gt=0, lt=1)  # foreground probability that makes a voxel a candidate; None: fitted
     warm_start: bool = True  # begin with the generator's weights instead of from scratch
+    on_doubts: bool = False  # add to the odds that the generator gave instead of beginning anew
+    errors: Literal["in-sample", "snapshots", "out-of-fold"] = "in-sample"  # whose errors on the training patients it learns from
     target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
     discriminator_map: bool = False  # show the refiner also what the discriminator thinks of the generator's segmentation
 

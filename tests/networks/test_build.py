@@ -108,7 +108,7 @@ def test_a_refiner_begins_with_what_the_generator_knows(system: str, exclusive: 
     torch.manual_seed(0)
     generator = make_generator(config, modalities=2, targets=3, exclusive=exclusive)
     refiner = make_refiner(config, modalities=2, targets=3)
-    start_from_generator(refiner, generator, modalities=2, exclusive=exclusive)
+    start_from_generator(refiner, generator, modalities=2, exclusive=exclusive, silent=False)
     images = torch.randn(2, 3, 2, 8, 12)
     silence = torch.zeros(2, 3, 1, 8, 12)  # as the refiner has no noise channel, that of the generator says nothing
     logits = generator(torch.cat([images, silence], 2) if noise else images)
@@ -119,10 +119,18 @@ def test_a_refiner_begins_with_what_the_generator_knows(system: str, exclusive: 
             torch.testing.assert_close(corrected_logits(decided, errors), odds, rtol=1e-4, atol=1e-5)
 
 
+def test_a_silent_refiner_has_the_generators_features_and_says_nothing() -> None:
+    config = settings("rnn-cgan+refinement").model_copy(update={"refiner": SMALL})
+    generator, refiner = make_generator(config, modalities=2, targets=3, exclusive=True), make_refiner(config, modalities=2, targets=3)
+    start_from_generator(refiner, generator, modalities=2, exclusive=True, silent=True)
+    assert not refiner(torch.randn(2, 3, 5, 8, 12)).any()
+    assert torch.equal(refiner.down[1].convolution.weight, generator.down[1].convolution.weight)
+
+
 def test_a_refiner_that_began_with_the_generator_leaves_it_alone() -> None:
     config = settings("rnn-cgan+refinement").model_copy(update={"refiner": SMALL})
     generator, refiner = make_generator(config, modalities=2, targets=3, exclusive=True), make_refiner(config, modalities=2, targets=3)
-    start_from_generator(refiner, generator, modalities=2, exclusive=True)
+    start_from_generator(refiner, generator, modalities=2, exclusive=True, silent=False)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     with torch.no_grad():
         for parameter in refiner.parameters():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import log
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from crgan.networks.composition import corrected_logits, error_targets, hard_decision, target_probabilities
+from crgan.networks.composition import (
+    corrected_logits,
+    decision_odds,
+    error_targets,
+    hard_decision,
+    on_doubts,
+    target_probabilities,
+)
 
 SHARES = st.sampled_from([0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0])
 
@@ -102,3 +110,42 @@ def test_perfect_error_masks_give_the_truth() -> None:
     truth, decided = (torch.tensor(values).view(1, 2, 2) for values in ([0.0, 0.0, 1.0, 1.0], [False, True, False, True]))
     errors = torch.cat(error_targets(truth, decided))
     torch.testing.assert_close(corrected_logits(decided, torch.logit(errors, eps=1e-6)).sigmoid(), truth, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "odds"),
+    [
+        ((0.6, 0.1), (log(0.6 / 0.3), log(0.1 / 0.6))),  # the strongest rival is the background, then the other target
+        ((0.4, 0.35), (log(0.4 / 0.35), log(0.35 / 0.4))),
+        ((0.25, 0.25), (log(0.25 / 0.5), log(0.25 / 0.5))),
+        ((0.5, 0.0), (0.0, log(0.001 / 0.5))),
+        ((0.0, 1.0), (log(0.001 / 0.999), log(0.999 / 0.001))),
+    ],
+)
+def test_odds_of_exclusive_targets_by_hand(probabilities: tuple[float, float], odds: tuple[float, float]) -> None:
+    torch.testing.assert_close(decision_odds(pixel(*probabilities), exclusive=True), pixel(*odds))
+
+
+def test_odds_of_regions_by_hand() -> None:
+    odds = pixel(0.0, log(0.8 / 0.2), log(0.001 / 0.999), log(0.999 / 0.001))
+    torch.testing.assert_close(decision_odds(pixel(0.5, 0.8, 0.0, 1.0), exclusive=False), odds)
+
+
+@given(hnp.arrays(np.float32, (3, 2, 2), elements=st.floats(0, 1, width=32)), st.booleans())
+def test_a_refiner_on_doubts_that_says_nothing_changes_no_decision(values: np.ndarray, exclusive: bool) -> None:
+    probabilities = torch.from_numpy(values / max(1.0, float(values.sum(0).max())) if exclusive else values)
+    odds = decision_odds(probabilities, exclusive=exclusive)
+    decided = hard_decision(probabilities, exclusive=exclusive)
+    wavers = odds.abs() < 1e-5
+    assert torch.equal((odds > 0) & ~wavers, decided & ~wavers)
+    corrected = corrected_logits(decided, on_doubts(torch.zeros(6, 2, 2), probabilities, exclusive=exclusive))
+    torch.testing.assert_close(corrected, odds)
+
+
+def test_what_a_refiner_says_is_added_to_the_doubts() -> None:
+    probabilities, errors = pixel(0.2, 0.9), pixel(3.0, 1.0, -1.0, 2.0)  # the masks of FN, then those of FP
+    masks = on_doubts(errors, probabilities, exclusive=False)
+    odds = torch.logit(probabilities)
+    torch.testing.assert_close(masks, torch.cat([odds, -odds]) + errors)
+    decided = hard_decision(probabilities, exclusive=False)
+    torch.testing.assert_close(corrected_logits(decided, masks), pixel(log(0.2 / 0.8) + 3, log(0.9 / 0.1) - 2))

@@ -18,6 +18,7 @@ from torch import nn
 from crgan.errors import CrganError
 from crgan.progress import Silent
 from crgan.training import loop
+from crgan.training.checkpoint import load_state
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
 
@@ -26,6 +27,7 @@ class ToyStage:
     """One weight that goes down by what the step's number says, and scripted validations."""
 
     name = "toy"
+    keep_at: tuple[float, ...] = ()
 
     def __init__(
         self, dice: Callable[[int], float] = lambda step: step / 100, *, before_step: Callable[[int], None] = lambda _: None
@@ -96,6 +98,17 @@ def test_the_best_weights_are_left_in_the_network(run) -> None:
     for number in range(4):
         after_four.step(number, 8)
     assert stage.weight == after_four.weight
+
+
+def test_weights_are_kept_after_the_shares_that_a_stage_asks_for(run, tmp_path: Path) -> None:
+    stage, after_six = ToyStage(), ToyStage()
+    stage.keep_at = (0.5, 0.75)
+    run(stage, steps=8)
+    for number in range(6):
+        after_six.step(number, 8)
+    assert {path.name for path in (tmp_path / "toy").glob("at*")} == {"at50.safetensors", "at75.safetensors"}
+    assert load_state(loop.snapshot_path(tmp_path / "toy", 0.75), stage.modules, {}) == {"step": 6}
+    assert stage.weight == after_six.weight
 
 
 def test_a_dice_of_zero_is_better_than_none(run) -> None:

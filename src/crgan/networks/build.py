@@ -49,11 +49,12 @@ def expect_rarity(generator: RecurrentUNet, shares: Sequence[float], *, exclusiv
         cast("Tensor", generator.head.bias).copy_(bias)
 
 
-def start_from_generator(refiner: RecurrentUNet, generator: RecurrentUNet, *, modalities: int, exclusive: bool) -> None:
+def start_from_generator(refiner: RecurrentUNet, generator: RecurrentUNet, *, modalities: int, exclusive: bool, silent: bool) -> None:
     """Give a refiner the weights of a generator of the same widths, so that it begins with what is known already.
 
     What it sees beyond the generator's input is weighted by 0 at first. A pixel that the generator would
-    take in is missed if it was left out, and one that it would leave out is added if it was taken in.
+    take in is missed if it was left out, and one that it would leave out is added if it was taken in. A ``silent``
+    refiner, whose output is added to what the generator said, says nothing at first.
     """
     own, given = refiner.state_dict(), generator.state_dict()
     first, last = "down.0.convolution.weight", f"up.{refiner.depth - 1}.convolution.weight"
@@ -64,7 +65,7 @@ def start_from_generator(refiner: RecurrentUNet, generator: RecurrentUNet, *, mo
             own[name][:, :kept] = weight[:, :kept]
         elif name.startswith("head."):
             odds = weight[1:] - weight[:1] if exclusive else weight
-            own[name] = torch.cat([odds, -odds])
+            own[name] = torch.cat([odds, -odds]) * (not silent)
         else:
             own[name] = weight.clone()
     refiner.load_state_dict(own)

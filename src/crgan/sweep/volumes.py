@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crgan.config import Config, NetworkSettings, Plane
-from crgan.networks.composition import corrected_logits, hard_decision, target_probabilities
+from crgan.networks.composition import corrected_logits, hard_decision, on_doubts, target_probabilities
 from crgan.sequences.planes import as_slices
 from crgan.sweep.sweep import inside, sweep
 from crgan.sweep.windows import Window, attending_windows, covering_windows
@@ -167,7 +167,10 @@ def refine(
     coarseness = _coarseness(config.refiner)
 
     def head(errors: Tensor, x: Tensor) -> Tensor:
-        return corrected_logits(hard_decision(x[:, :, first : first + targets], exclusive=exclusive), errors).sigmoid()
+        given = x[:, :, first : first + targets]
+        if config.refinement.on_doubts:
+            errors = on_doubts(errors, given, exclusive=exclusive)
+        return corrected_logits(hard_decision(given, exclusive=exclusive), errors).sigmoid()
 
     sums = _Sums(probabilities.shape)
     for plane, length in _planes(config):

@@ -43,9 +43,12 @@ class AdversarialStage:
         Mini-batches of the training patients.
     validation
         Cases that are validated on; none of them is in the sampler.
+    name
+        Of the stage, where several generators are trained.
+    keep_at
+        Shares of the steps after which the weights are kept, too.
     """
 
-    name = "adversarial"
     pace = 1.0
 
     def __init__(
@@ -58,7 +61,11 @@ class AdversarialStage:
         discriminator: nn.Module | None,
         sampler: Sampler,
         validation: Sequence[StoredCase],
+        name: str = "adversarial",
+        keep_at: Sequence[float] = (),
     ) -> None:
+        self.name = name
+        self.keep_at = keep_at
         self._fabric = fabric
         self._config = config
         self._labels = labels
@@ -97,10 +104,14 @@ class AdversarialStage:
 
     def validate(self) -> dict[str, float]:
         """Measure the generator alone on whole validation volumes."""
+        return self.measure(self._validation)
+
+    def measure(self, cases: Sequence[StoredCase]) -> dict[str, float]:
+        """Measure the generator alone on whole volumes."""
         exclusive = self._labels.exclusive
         return mean_scores(
             compare_targets(decide(probabilities, exclusive=exclusive), case, self._labels)
-            for case in self._validation
+            for case in cases
             for probabilities in [self.generate(case)]
         )
 

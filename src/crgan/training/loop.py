@@ -115,13 +115,23 @@ def run_stage(
     return {name: float(value) for name, value in found.items()}
 
 
+def best_path(folder: Path) -> Path:
+    """Where a stage with checkpoints in ``folder`` keeps its best weights."""
+    return folder / "best.safetensors"
+
+
+def snapshot_path(folder: Path, share: float) -> Path:
+    """Where a stage with checkpoints in ``folder`` keeps its weights of after this share of the steps."""
+    return folder / f"at{round(100 * share)}.safetensors"
+
+
 class _Loop:
     """The steps of a stage, where it is, and its files."""
 
     def __init__(self, fabric: Fabric, stage: Stage, folder: Path, *, validations: int, journal: Journal, progress: Progress) -> None:
         self._fabric, self._stage, self._validations = fabric, stage, validations
-        self._journal, self._progress = journal, progress
-        self._last, self._previous, self.best = (folder / f"{name}.safetensors" for name in ("last", "previous", "best"))
+        self._journal, self._progress, self._folder = journal, progress, folder
+        self._last, self._previous, self.best = folder / "last.safetensors", folder / "previous.safetensors", best_path(folder)
         source, self._facts = _resume((self._last, self._previous), stage, progress) or (None, _Facts())
         self._intact = source == self._last
         self._budget: _Budget | None = None
@@ -152,6 +162,7 @@ class _Loop:
                     self._validate()
                     task.advance(0, **facts.figures)
                     task.resize(facts.total or 0)
+                self._keep()
                 stop = _anywhere(self._fabric, flag=interrupted.asked)
                 if marked or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                     self._save()
@@ -168,6 +179,13 @@ class _Loop:
         if self._budget is not None:
             self._budget.measure_again(reached)
             self._budget = None
+
+    def _keep(self) -> None:
+        """Keep the weights as they are now, where the stage asks for it."""
+        facts = self._facts
+        for share in self._stage.keep_at:
+            if facts.step == math.ceil(share * (facts.total or 0)) and self._fabric.is_global_zero:
+                save_state(snapshot_path(self._folder, share), self._stage.modules, {}, {"step": facts.step})
 
     def _save(self) -> None:
         self._facts.seconds = self._seconds()

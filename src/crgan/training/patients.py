@@ -74,7 +74,7 @@ class Patients:
         workers = config.threads or os.cpu_count() or 1
         stored = prepare(wanted, dataset, self.pipeline, cache=settings.cache or _cache(), workers=workers, progress=progress)
         self.train = [case for case in stored if case.patient_id in self.partition.train]
-        self.validation = _spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
+        self.validation = spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
         self.fingerprint = take_fingerprint(self.train)
 
     def describe(self) -> object:
@@ -107,7 +107,7 @@ class Patients:
         return [float(codes[members].sum()) for members in self.labels.table()]
 
 
-def _spread(cases: Sequence[StoredCase], most: int) -> list[StoredCase]:
+def spread(cases: Sequence[StoredCase], most: int) -> list[StoredCase]:
     """At most ``most`` of the cases, evenly spaced."""
     if len(cases) <= most:
         return list(cases)

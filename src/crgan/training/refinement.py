@@ -15,7 +15,7 @@ from torch import nn
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config
 from crgan.evaluation.overlap import compare
-from crgan.networks.composition import corrected_logits, error_targets, hard_decision
+from crgan.networks.composition import corrected_logits, error_targets, hard_decision, on_doubts
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
@@ -70,6 +70,7 @@ class RefinementStage:
 
     name = "refinement"
     pace = 1.0
+    keep_at: Sequence[float] = ()
 
     def __init__(
         self,
@@ -99,7 +100,10 @@ class RefinementStage:
             raise ValueError(message)
         self._refiner.train()
         errors = self._refiner(torch.cat([batch.images, batch.probabilities], dim=2), batch.valid, groups=batch.groups)
-        decided = hard_decision(batch.probabilities[:, :, : len(self._labels.targets)], exclusive=self._labels.exclusive)
+        said = batch.probabilities[:, :, : len(self._labels.targets)]
+        if self._config.refinement.on_doubts:
+            errors = on_doubts(errors, said, exclusive=self._labels.exclusive)
+        decided = hard_decision(said, exclusive=self._labels.exclusive)
         if self._config.refinement.target == "corrected":
             loss = binary_loss(corrected_logits(decided, errors), batch.targets, batch.known, settings=settings)
         else:

@@ -31,11 +31,14 @@ from crgan.training.folder import DATA, SETTINGS, open_folder, remove_run
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
 from crgan.training.page import write_page
-from crgan.training.patients import Patients
+from crgan.training.patients import Patients, spread
 from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
 from crgan.training.stage import Stage
 from crgan.training.start import take_settings
+from crgan.training.unseen import KEPT_AT, as_on_new_patients, folds
 
+# Generators that are trained so that each leaves some training patients out.
+_FOLDS = 2
 # Part of the remaining time kept for the dial and for writing the model.
 _RESERVE = 0.03
 
@@ -141,6 +144,7 @@ class _Run:
         self._journal = journal
         self._progress = progress
         self._begun = time.monotonic()
+        self._reached: dict[str, dict[str, float]] = {}
         self._modalities = len(patients.pipeline.modalities)
         self._targets = len(patients.labels.targets)
 
@@ -162,6 +166,15 @@ class _Run:
         )
 
     def _train_generator(self) -> tuple[AdversarialStage, RecurrentUNet]:
+        stage, generator = self._generator_stage(
+            "adversarial", self._patients.train, 0, keep_at=KEPT_AT if self._config.refinement.errors == "snapshots" else ()
+        )
+        self._run_generator(stage, self._generator_share(), validations=self._config.validations)
+        return stage, generator
+
+    def _generator_stage(
+        self, name: str, train: Sequence[StoredCase], stream: int, *, keep_at: Sequence[float] = ()
+    ) -> tuple[AdversarialStage, RecurrentUNet]:
         config, labels = self._config, self._patients.labels
         sizes = {"modalities": self._modalities, "targets": self._targets}
         generator = self._make(0, lambda: make_generator(config, **sizes, exclusive=labels.exclusive))
@@ -169,27 +182,56 @@ class _Run:
             generator.load_state_dict(self._start.generator.state_dict())
         else:
             expect_rarity(generator, self._patients.target_shares(), exclusive=labels.exclusive)
-        cases = [TrainingCase(stored=case) for case in self._patients.train]
+        cases = [TrainingCase(stored=case) for case in train]
         stage = AdversarialStage(
             self._fabric,
             config,
             labels,
             generator=generator,
             discriminator=self._make(1, lambda: make_discriminator(config, **sizes)) if config.has_discriminator else None,
-            sampler=self._patients.sampler(config, config.generator, cases, (0, self._fabric.global_rank)),
+            sampler=self._patients.sampler(config, config.generator, cases, (stream, self._fabric.global_rank)),
             validation=self._patients.validation,
-        )
-        share = config.generator_share if config.has_refiner else 1.0
-        self._run(
-            stage,
-            steps=None if config.steps is None else self._generator_steps(config.steps),
-            seconds=None if config.minutes is None else config.minutes * 60 * share,
+            name=name,
+            keep_at=keep_at,
         )
         return stage, generator
 
+    def _generator_share(self) -> float:
+        """The final generator's share of the minutes or steps."""
+        config = self._config
+        if not config.has_refiner:
+            return 1.0
+        return config.generator_share / (2 if config.refinement.errors == "out-of-fold" else 1)
+
+    def _run_generator(self, stage: AdversarialStage, share: float, *, validations: int) -> None:
+        config = self._config
+        self._reached[stage.name] = self._run(
+            stage,
+            steps=None if config.steps is None else max(1, round(config.steps * share)),
+            seconds=None if config.minutes is None else config.minutes * 60 * share,
+            validations=validations,
+        )
+
+    def _say_of_training(self, stage: AdversarialStage) -> dict[str, Path]:
+        """What the refiner is to learn from: what a generator says of the training patients, as near to new ones as the settings ask."""
+        errors, train = self._config.refinement.errors, self._patients.train
+        if errors == "in-sample":
+            return self._what_the_generator_says(stage, train)
+        if errors == "snapshots":
+            measured = spread(train, self._config.data.validation_cases)
+            with as_on_new_patients(stage, self._checkpoints / stage.name, measured, dice=self._reached[stage.name]["dice"]):
+                return self._what_the_generator_says(stage, train)
+        said: dict[str, Path] = {}
+        for number, fold in enumerate(folds(train, _FOLDS)):
+            left_out = {case.case_id for case in fold}
+            other, _ = self._generator_stage(f"fold{number}", [case for case in train if case.case_id not in left_out], 2 + number)
+            self._run_generator(other, self._generator_share() / _FOLDS, validations=1)
+            said |= self._what_the_generator_says(other, fold)
+        return said
+
     def _train_refiner(self, generator_stage: AdversarialStage, generator: RecurrentUNet) -> tuple[RecurrentUNet, Dial]:
         patients, labels = self._patients, self._patients.labels
-        said = self._what_the_generator_says(generator_stage, [*patients.train, *patients.validation])
+        said = self._what_the_generator_says(generator_stage, patients.validation) | self._say_of_training(generator_stage)
         validated = [(case, mapped(said[case.case_id])) for case in patients.validation]
         if self._config.refinement.attend and self._config.refinement.candidate is None:
             fitted = self._config.refinement.model_copy(update={"candidate": fit_candidates(validated, labels)})
@@ -199,7 +241,9 @@ class _Run:
         if self._start is not None and self._start.refiner is not None:
             refiner.load_state_dict(self._start.refiner.state_dict())
         elif config.refinement.warm_start and config.refiner.widths == config.generator.widths:
-            start_from_generator(refiner, generator, modalities=self._modalities, exclusive=labels.exclusive)
+            start_from_generator(
+                refiner, generator, modalities=self._modalities, exclusive=labels.exclusive, silent=config.refinement.on_doubts
+            )
         cases = [
             replace(with_errors(case, mapped(said[case.case_id]), config, labels), probabilities=said[case.case_id])
             for case in patients.train
@@ -213,20 +257,18 @@ class _Run:
             validation=validated,
         )
         left = None if config.minutes is None else config.minutes * 60 - (time.monotonic() - self._begun)
-        self._run(stage, steps=None if config.steps is None else max(1, config.steps - self._generator_steps(config.steps)), seconds=left)
+        steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
+        self._run(stage, steps=steps, seconds=left, validations=config.validations)
         return refiner, choose_dial(stage)
 
-    def _generator_steps(self, steps: int) -> int:
-        return max(1, round(steps * self._config.generator_share)) if self._config.has_refiner else steps
-
-    def _run(self, stage: Stage, *, steps: int | None, seconds: float | None) -> None:
-        run_stage(
+    def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
+        return run_stage(
             self._fabric,
             stage,
             self._checkpoints / stage.name,
             steps=steps,
             seconds=None if seconds is None else seconds * (1 - _RESERVE),
-            validations=self._config.validations,
+            validations=validations,
             patience=self._config.patience,
             journal=self._journal,
             progress=self._progress,
@@ -243,7 +285,7 @@ class _Run:
 
         The discriminator's map is written after them, if the refiner is to see it.
         """
-        said = {}
+        said: dict[str, Path] = {}
         with self._progress.task("generating", len(cases)) as task:
             for case in cases:
                 path = self._checkpoints / "probabilities" / f"{case.case_id}.npy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -21,6 +21,8 @@ class Stage(Protocol):
     optimisers: Mapping[str, torch.optim.Optimizer]
     pace: float
     """How fast the steps of the whole stage are, on average, of the first ones."""
+    keep_at: Sequence[float]
+    """Shares of the steps, from one half on, after which the weights are kept beside the checkpoints."""
 
     def step(self, number: int, total: int | None) -> dict[str, float]:
         """Train one step of ``total`` (None while that is not known yet); gives the figures to show."""
