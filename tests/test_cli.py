@@ -249,7 +249,8 @@ class TestPredict:
         predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
         result = crgan(
             *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
-            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3),
+            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3, "--resume"),
+            *("--workers", 2, "--scheduler", "tcp://here:1"),
         )
         assert result.exit_code == 0, result.output
         assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
@@ -266,9 +267,12 @@ class TestPredict:
             "naming": "brats",
             "dicom_seg": False,
             "overwrite": False,
+            "resume": True,
             "cases": ("a", "b"),
             "device": "cpu",
             "threads": 1,
+            "workers": 2,
+            "scheduler": "tcp://here:1",
             "layout": None,
             "pattern": None,
             "group": None,

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,22 @@ def test_after_a_mistake_nothing_more_is_begun(tmp_path: Path) -> None:
         next(results)
         results.close()
     assert len(list(tmp_path.iterdir())) < 10
+
+
+class KilledWorker(Exception):  # noqa: N818 - distributed's name for it
+    """A stand-in: a real cluster takes a minute to give a case up."""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(KilledWorker(), r"at work on heavy, on several workers"), (CancelledError(), r"connection to the Dask scheduler was lost")],
+)
+def test_what_a_cluster_gives_up_is_told(error: Exception, message: str) -> None:
+    def work(_: object) -> None:
+        raise error
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(CrganError, match=message):
+        list(work_through(executor, work, {"heavy": None}))
 
 
 def test_workers_or_a_cluster_not_both() -> None:

@@ -50,6 +50,8 @@ Group = Annotated[str | None, typer.Option(metavar="REGEX", help="Regular expres
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps or auto.  [default: auto]")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.  [default: all cores]")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the output folder.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Cases to work on at a time, a process each.  [default: 1]")]
+Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Work on the Dask cluster with this scheduler.")]
 CaseList = Annotated[str | None, typer.Option("--cases", metavar="A,B,C", help="Only these cases.")]
 Per = Annotated[Literal["voxel", "lesion"], typer.Option(help="What the promise counts.")]
 SplitFile = Annotated[Path | None, typer.Option("--split", metavar="FILE", help="Split file; --part says which side of it is taken.")]
@@ -209,12 +211,15 @@ def predict(
     naming: Annotated[str | None, typer.Option(help="Names and label values for upload: brats, ctc, lits, msd or nnunet.")] = None,
     tta: Annotated[int, typer.Option(min=0, help="Average over each image and so many turned and resized ones.")] = 0,
     overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the prediction in --out.")] = False,
     cases: CaseList = None,
     split: SplitFile = None,
     part: SplitPart = "test",
     fold: SplitFold = None,
     device: Device = None,
     threads: Threads = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
@@ -242,9 +247,12 @@ def predict(
         naming=naming,
         tta=tta,
         overwrite=overwrite,
+        resume=resume,
         cases=_chosen_cases(images, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
         device=device or "auto",
         threads=threads,
+        workers=workers,
+        scheduler=scheduler,
         layout=layout,
         pattern=pattern,
         group=group,
@@ -322,6 +330,7 @@ def evaluate(
         list[str] | None, typer.Option(metavar="GROUP", help="Leave out distances or lesions, to save time; may repeat.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Cases to score at a time.  [default: all cores]")] = None,
+    scheduler: Scheduler = None,
     overwrite: Overwrite = False,
     layout: Layout = None,
     pattern: Pattern = None,
@@ -348,6 +357,7 @@ def evaluate(
         lesion_splits_mm=lesion_splits or DEFAULT.lesion_splits_mm,
         without=without or (),
         workers=workers,
+        scheduler=scheduler,
         overwrite=overwrite,
         layout=layout,
         pattern=pattern,

@@ -48,6 +48,13 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Take away the unfinished files that a process left anywhere in a folder because it was killed while it wrote."""
+    for path in folder.rglob(".*.part*"):
+        with suppress(OSError):  # they do no harm
+            path.unlink()
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` as indented JSON, atomically; NaN and infinity are refused (``ValueError``)."""
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -335,6 +336,18 @@ def add_promise(path: Path | str, promise: Promise) -> None:
     data = read_json(description)
     others = [found for found in data.get("promises", []) if (found["max_fnr"], found["per"]) != (promise.max_fnr, promise.per)]
     write_json(description, {**data, "promises": [*others, promise.to_json()]})
+
+
+def model_digest(path: Path | str) -> str:
+    """Tell one model from another by 64 hexadecimal digits, which change with any weight or setting and with no promise.
+
+    Raises
+    ------
+    CrganError
+        If there is no model.
+    """
+    described = {key: value for key, value in read_json(_model_folder(Path(path)) / _DESCRIPTION).items() if key != "promises"}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -46,7 +46,8 @@ def images(patients: Path, tmp_path: Path) -> Path:
 
 
 def test_a_mask_for_every_case_on_its_images_grid(masks: Path, patients: Path) -> None:
-    assert {path.name for path in masks.iterdir()} == {"labels.json", "maps", *(f"p{number}.nii.gz" for number in range(4))}
+    names = {f"p{number}.nii.gz" for number in range(4)}
+    assert {path.name for path in masks.iterdir()} == {".prediction.json", "labels.json", "maps", *names}
     for number in range(4):
         mask, image = (nib.load(path) for path in (masks / f"p{number}.nii.gz", patients / f"p{number}" / f"p{number}_flair.nii.gz"))
         assert mask.shape == image.shape
@@ -326,7 +327,7 @@ class TestOutput:
         monkeypatch.setattr(Nifti, "write", full)
         with pytest.raises(CrganError, match=r"p2\.nii\.gz[\s\S]*No space left on device[\s\S]*disk has room"):
             predict(trained, images, tmp_path / "out", threads=1)
-        assert {*content(tmp_path / "out")} == {"labels.json", "p0.nii.gz"}
+        assert {*content(tmp_path / "out")} == {".prediction.json", "labels.json", "p0.nii.gz"}
 
     def test_a_folder_that_cannot_be_written_to_is_told(self, trained: Path, images: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from crgan.evaluation.overlap import Mask
 from crgan.evaluation.page import write_page
 from crgan.evaluation.pairs import Pair, check_grid, check_grids, find_masks, find_patients, pair_up, some
 from crgan.evaluation.scores import Scores
+from crgan.executors import open_executor, work_through
 from crgan.progress import Progress, Silent
 
 OUTPUTS = ("scores.json", "scores.csv", "report.html")
@@ -40,6 +42,7 @@ def evaluate(
     lesion_splits_mm: Sequence[float] = DEFAULT.lesion_splits_mm,
     without: Sequence[str] = (),
     workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     layout: str | None = None,
     pattern: str | None = None,
@@ -65,6 +68,8 @@ def evaluate(
         classes, and which groups of figures to leave out; see :class:`crgan.evaluation.metrics.Choices`.
     workers
         Cases to work on at a time; None takes one per processor.
+    scheduler
+        Address of a Dask scheduler, to work on its workers instead.
     overwrite
         Replace scores that ``out`` holds already.
     layout, pattern
@@ -86,7 +91,9 @@ def evaluate(
         With all problems found: labels without masks, masks without labels, different grids, values that
         ``labels.json`` does not declare, files that cannot be read, an output folder that holds scores.
     """
-    masks, labels = Path(masks), Path(labels)
+    masks, labels, images = Path(masks), Path(labels), None if images is None else Path(images)
+    if scheduler is not None:  # its workers are elsewhere
+        masks, labels, images = masks.absolute(), labels.absolute(), None if images is None else images.absolute()
     choices = _choices(empty=empty, tolerance_mm=tolerance_mm, lesion_splits_mm=lesion_splits_mm, without=without)
     if out is not None:
         _refuse_old_scores(Path(out), overwrite=overwrite)
@@ -95,10 +102,13 @@ def evaluate(
     scheme = _scheme(masks, truth.scheme)
     pairs = pair_up(mask_files, truth.files, masks=masks, labels=labels, cases=cases, formats=truth.formats)
     check_grids(pairs)
-    imaged = {} if images is None else find_images(Path(images), pairs, labels=labels, layout=layout, pattern=pattern)
+    imaged = {} if images is None else find_images(images, pairs, labels=labels, layout=layout, pattern=pattern)
     patients = find_patients(pairs, labels, group)
     schemes = (scheme, _truth_scheme(scheme, truth.scheme))
-    cases_scored = _score_all(pairs, schemes, imaged, choices=choices, workers=workers, progress=progress or Silent())
+    # Threads, not processes: reading, comparing and distances all run outside Python's lock, and nothing has to be started or sent.
+    # Each thread holds one case at a time.
+    with ThreadPoolExecutor(workers or os.cpu_count()) if scheduler is None else open_executor(workers, scheduler) as executor:
+        cases_scored = _score_all(pairs, schemes, imaged, choices=choices, executor=executor, progress=progress or Silent())
     scores = Scores.of(cases_scored, patients=patients, settings=asdict(choices))
     if out is not None:
         scores.write_json(Path(out) / "scores.json")
@@ -205,36 +215,30 @@ def _score_all(
     imaged: Mapping[str, Imaged],
     *,
     choices: Choices,
-    workers: int | None,
+    executor: Executor,
     progress: Progress,
 ) -> dict[str, dict[str, Metrics]]:
     """Score all cases; whatever is wrong with any of them is told together at the end."""
     scored: dict[str, dict[str, Metrics]] = {}
     problems: list[Problem] = []
-    # Threads, not processes: reading, comparing and distances all run outside Python's lock, and nothing has to be started or sent.
-    # Each thread holds one case at a time.
-    with progress.task("scoring", len(pairs)) as task, ThreadPoolExecutor(workers or os.cpu_count()) as executor:
-        futures = {executor.submit(_score_pair, pair, schemes, imaged.get(pair.case_id), choices): pair for pair in pairs}
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                if isinstance(result, list):
-                    problems += result
-                else:
-                    scored[futures[future].case_id] = result
-                task.advance()
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+    work = partial(_score_pair, schemes=schemes, choices=choices)
+    with progress.task("scoring", len(pairs)) as task:
+        for case_id, result in work_through(executor, work, {pair.case_id: (pair, imaged.get(pair.case_id)) for pair in pairs}):
+            if isinstance(result, list):
+                problems += result
+            else:
+                scored[case_id] = result
+            task.advance()
     if problems:
         raise CrganError(problems)
     return {pair.case_id: scored[pair.case_id] for pair in pairs}
 
 
 def _score_pair(
-    pair: Pair, schemes: tuple[LabelScheme, LabelScheme], imaged: Imaged | None, choices: Choices
+    case: tuple[Pair, Imaged | None], *, schemes: tuple[LabelScheme, LabelScheme], choices: Choices
 ) -> dict[str, Metrics] | list[Problem]:
     """Figures of one case, or what is wrong with its files."""
+    pair, imaged = case
     try:
         mask = read_labels(pair.mask)
         label = read_label(pair.label, pair.label_format, image=mask.geometry)

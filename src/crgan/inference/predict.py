@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from crgan.cases.canonical import from_canonical, to_canonical
 from crgan.cases.case import Case, Dataset
-from crgan.cases.files import read_geometry, split_suffix, write_labels, write_map
-from crgan.cases.formats.dicom_seg import require_highdicom, write_segmentation
+from crgan.cases.files import read_geometry, split_suffix
+from crgan.cases.formats.dicom_seg import require_highdicom
 from crgan.cases.integrity import check_cases
-from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset
-from crgan.cases.reading import read_image
-from crgan.conformal import Promise, Unit, promised_set
+from crgan.conformal import Promise, Unit
 from crgan.errors import CrganError, fail
+from crgan.executors import open_executor, work_through
 from crgan.files import write_json
+from crgan.inference.jobs import CaseJob, Request, Worker, segment_case
 from crgan.inference.modalities import in_model_order, on_model_grid
 from crgan.inference.naming import choose_naming, mask_paths
+from crgan.inference.record import Record
 from crgan.machine import prepare_machine
-from crgan.model import Model, Segmentation
+from crgan.model import Model, model_digest
 from crgan.progress import Progress, Silent
 
 
@@ -43,9 +41,12 @@ def predict(
     tta: int = 0,
     dicom_seg: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
     cases: Sequence[str] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     layout: str | None = None,
     pattern: str | None = None,
     group: str | None = None,
@@ -79,10 +80,17 @@ def predict(
         about its patient; all images must be DICOM series. Needs highdicom.
     overwrite
         Write into a folder that already holds something.
+    resume
+        Go on with a prediction that was stopped: masks that it has made of the same images are kept.
     cases
         Ids of the cases wanted; None for all.
     device, threads
         Where to compute, and with how many threads; None leaves the number to PyTorch.
+    workers
+        Cases to segment at a time, each in a process of its own that reads the model once; the processors are shared out
+        among them unless ``threads`` says otherwise. None segments one after the other, in this process.
+    scheduler
+        Address of a Dask scheduler, to segment on its workers instead.
     layout, pattern, group
         How to read the folder where detection needs help.
     progress
@@ -100,8 +108,10 @@ def predict(
     """
     out, progress = Path(out), progress or Silent()
     prepare_machine(threads)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --overwrite")
+    if resume and overwrite:
+        raise fail("Both --resume and --overwrite were given.", fix="give one: --resume keeps masks, --overwrite does not")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (overwrite or resume):
+        raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --resume or --overwrite")
     names = choose_naming(naming)
     if tta and max_fnr is not None:
         raise fail(
@@ -120,46 +130,56 @@ def predict(
     masks = mask_paths(names, ordered.cases, out)
     schemes = {case.case_id: names.scheme(case, model.labels) for case in ordered.cases}
     _spare_inputs(masks.values(), dataset)
+    request = Request(
+        fn_threshold=fn_threshold,
+        fp_threshold=fp_threshold,
+        generator_only=generator_only,
+        probabilities=probabilities,
+        errors=errors,
+        promise=promise,
+        naming=naming,
+        tta=tta,
+        dicom_seg=dicom_seg,
+    )
+    jobs = [CaseJob(case=case, mask=masks[case.case_id], scheme=schemes[case.case_id], out=out, request=request) for case in ordered.cases]
+    record = Record(out, model=model_digest(run), request=request)
+    if resume:
+        left = record.left(jobs)
+        if len(left) < len(jobs):
+            progress.note(f"{len(jobs) - len(left)} of {len(jobs)} masks are there already")
+    else:
+        left = jobs
+        record.begin()
     if naming is None:
         write_json(out / "labels.json", model.labels.to_json())
-    written = []
-    with progress.task("segmenting", len(masks)) as task:
-        for case in ordered.cases:
-            volume = read_image(case, model.pipeline.modalities)
-            array, spacing_mm = to_canonical(volume)
-            found = model.segment(
-                array,
-                spacing_mm=spacing_mm,
-                case_id=case.case_id,
-                fn_threshold=fn_threshold,
-                fp_threshold=fp_threshold,
-                generator_only=generator_only,
-                maps=probabilities or errors or promise is not None,
-                tta=tta,
-            )
-            path = masks[case.case_id]
-            labels = _translated(found.labels, model.labels, schemes[case.case_id])
-            on_grid = from_canonical(labels[None], volume.geometry)[0]
-            write_labels(path, on_grid, volume.geometry, least_bits=16 if model.labels.instances else 8)
-            for name, array in _maps(found, model.labels.targets, probabilities=probabilities, errors=errors).items():
-                write_map(out / "maps" / f"{case.case_id}_{name}.nii.gz", from_canonical(array[None], volume.geometry)[0], volume.geometry)
-            for name, mask in _promised_sets(found, promise).items():
-                turned = from_canonical(mask[None].astype(np.uint8), volume.geometry)[0]
-                write_labels(out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, volume.geometry)
-            if dicom_seg:
-                classes = model.labels.classes
-                found_labels = from_canonical(found.labels[None], volume.geometry)[0]
-                place = out / "dicom-seg" / f"{case.case_id}.dcm"
-                write_segmentation(place, found_labels, volume.geometry, series=case.images[0], classes=classes, version=_version())
-            written.append(path)
+    with progress.task("segmenting", len(left)) as task:
+        for _ in _segment(left, model, run=run, device=device, threads=threads, workers=workers, scheduler=scheduler):
             task.advance()
-    return written
+    return list(masks.values())
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("crgan")
+def _segment(
+    jobs: Sequence[CaseJob],
+    model: Model,
+    *,
+    run: Path | str,
+    device: str,
+    threads: int | None,
+    workers: int | None,
+    scheduler: str | None,
+) -> Iterator[str]:
+    """Segment the cases and give the id of each when it is done: in this process one after the other, else in many."""
+    if scheduler is None and (workers or 1) == 1:
+        for job in jobs:
+            segment_case(model, job)
+            yield job.case.case_id
+        return
+    if scheduler is None and workers is not None and threads is None:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+    worker = Worker(model=Path(run).absolute(), digest=model_digest(run), device=device, threads=threads)
+    with open_executor(workers, scheduler) as executor:
+        for case_id, _ in work_through(executor, worker, {job.case.case_id: job.absolute() for job in jobs}):
+            yield case_id
 
 
 def _require_series(dataset: Dataset) -> None:
@@ -204,11 +224,6 @@ def _check(dataset: Dataset, progress: Progress) -> None:
         progress.note(str(problem))
 
 
-def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:
-    """Write the same targets with other label values."""
-    return labels if wanted == own else wanted.decode(own.masks(own.encode(labels)))
-
-
 def _spare_inputs(masks: Iterable[Path], dataset: Dataset) -> None:
     """Refuse to write a mask in the place of an image or of an expert's label, whatever --overwrite says."""
     inputs = {path.resolve() for case in dataset.cases for path in (*case.images, case.label) if path is not None}
@@ -237,24 +252,3 @@ def _promise(model: Model, max_fnr: float, per: Unit, *, where: Path | str, gene
         got=made or "none",
         fix=f"crgan calibrate RUN DATA --max-fnr {max_fnr:g} --per {per}, with patients that training has not read",
     )
-
-
-def _promised_sets(found: Segmentation, promise: Promise | None) -> dict[str, NDArray[np.bool_]]:
-    """The set that was promised of each target, by file name ending."""
-    if promise is None or found.probabilities is None:
-        return {}
-    return {
-        f"{target.replace(' ', '-')}_promise": promised_set(values, guarantee.sensitivity)
-        for (target, guarantee), values in zip(promise.targets.items(), found.probabilities, strict=True)
-    }
-
-
-def _maps(found: Segmentation, targets: Sequence[str], *, probabilities: bool, errors: bool) -> dict[str, NDArray[np.float32]]:
-    """The maps asked for, by file name ending."""
-    maps: dict[str, NDArray[np.float32]] = {}
-    kinds = [("probability", found.probabilities, probabilities), ("fn", found.missed, errors), ("fp", found.added, errors)]
-    for kind, values, asked in kinds:
-        if asked and values is not None:
-            for target, value in zip(targets, values, strict=True):
-                maps[f"{target.replace(' ', '-')}_{kind}"] = value
-    return maps

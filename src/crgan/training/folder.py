@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from crgan.config import Config, read_config
 from crgan.errors import fail
+from crgan.files import remove_unfinished
 
 SETTINGS, DATA = "config.yaml", "data.json"
 
@@ -19,7 +19,7 @@ def open_folder(out: Path, *, resume: bool, overwrite: bool) -> Config | None:
     child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that the first one started, after this was settled
     if resume and settings.exists():
         if not child:
-            _sweep(out)
+            remove_unfinished(out)
         return read_config(settings)
     harmless = {DATA} if resume else set()  # what a run that was stopped before it had begun may have left
     if child or (out.is_dir() and all(path.name in harmless or path.name.startswith(".") for path in out.iterdir())):
@@ -46,10 +46,3 @@ def remove_run(out: Path) -> None:
         (out / SETTINGS).unlink(missing_ok=True)
     except OSError as error:
         raise fail("The earlier run could not be removed.", where=error.filename or out, got=error.strerror or str(error)) from error
-
-
-def _sweep(out: Path) -> None:
-    """Take away the unfinished files of a process that was killed while it wrote."""
-    for path in out.rglob(".*.part*"):
-        with contextlib.suppress(OSError):  # they do no harm
-            path.unlink()

@@ -1,0 +1,165 @@
+"""One case of a prediction: image files in, a mask and maps on the image's own grid out; here or in a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crgan.cases.canonical import from_canonical, to_canonical
+from crgan.cases.case import Case
+from crgan.cases.files import write_labels, write_map
+from crgan.cases.formats.dicom_seg import write_segmentation
+from crgan.cases.labels import LabelScheme
+from crgan.cases.reading import read_image
+from crgan.conformal import Promise, promised_set
+from crgan.errors import fail
+from crgan.machine import prepare_machine
+from crgan.model import Model, Segmentation, model_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of every case of a prediction; the settings are those of :func:`crgan.predict`."""
+
+    fn_threshold: float | None
+    fp_threshold: float | None
+    generator_only: bool
+    probabilities: bool
+    errors: bool
+    promise: Promise | None
+    naming: str | None
+    tta: int
+    dicom_seg: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {**asdict(self), "promise": None if self.promise is None else self.promise.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseJob:
+    """A case to be segmented anywhere; small, and cheap to send.
+
+    Parameters
+    ----------
+    case
+        Its image files, by absolute paths.
+    mask
+        The file to write.
+    scheme
+        Label values to write.
+    out
+        Folder of the prediction, below which maps are written.
+    request
+        What is asked of every case.
+    """
+
+    case: Case
+    mask: Path
+    scheme: LabelScheme
+    out: Path
+    request: Request
+
+    def absolute(self) -> CaseJob:
+        """Make the same job for a process that works in another folder."""
+        case = replace(self.case, images=tuple(path.absolute() for path in self.case.images))
+        return replace(self, case=case, mask=self.mask.absolute(), out=self.out.absolute())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """How a worker process segments: the model, which it reads once, the device and the threads."""
+
+    model: Path
+    digest: str
+    device: str
+    threads: int | None
+
+    def __call__(self, job: CaseJob) -> None:
+        """Segment one case, and no other at the same time: a network holds the statistics of the patient it works on."""
+        with _ONE_AT_A_TIME:
+            prepare_machine(self.threads)
+            segment_case(_read_once(self), job)
+
+
+_ONE_AT_A_TIME = Lock()
+
+
+@lru_cache(maxsize=1)
+def _read_once(worker: Worker) -> Model:
+    if model_digest(worker.model) != worker.digest:
+        raise fail(
+            "A worker finds another model in this place.",
+            where=worker.model,
+            fix="put the model on a file system that all workers see under the same path",
+        )
+    return Model.load(worker.model, device=worker.device)
+
+
+def segment_case(model: Model, job: CaseJob) -> None:
+    """Segment one case and write its files, the mask last: where there is a mask, the case is complete.
+
+    Raises
+    ------
+    CrganError
+        If a file cannot be read or written.
+    """
+    case, request, labels = job.case, job.request, model.labels
+    volume = read_image(case, model.pipeline.modalities)
+    array, spacing_mm = to_canonical(volume)
+    found = model.segment(
+        array,
+        spacing_mm=spacing_mm,
+        case_id=case.case_id,
+        fn_threshold=request.fn_threshold,
+        fp_threshold=request.fp_threshold,
+        generator_only=request.generator_only,
+        maps=request.probabilities or request.errors or request.promise is not None,
+        tta=request.tta,
+    )
+    for name, values in _maps(found, labels.targets, probabilities=request.probabilities, errors=request.errors).items():
+        turned = from_canonical(values[None], volume.geometry)[0]
+        write_map(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, volume.geometry)
+    for name, mask in _promised_sets(found, request.promise).items():
+        marked = from_canonical(mask[None].astype(np.uint8), volume.geometry)[0]
+        write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, volume.geometry)
+    if request.dicom_seg:
+        found_labels = from_canonical(found.labels[None], volume.geometry)[0]
+        place = job.out / "dicom-seg" / f"{case.case_id}.dcm"
+        write_segmentation(place, found_labels, volume.geometry, series=case.images[0], classes=labels.classes, version=version("crgan"))
+    on_grid = from_canonical(_translated(found.labels, labels, job.scheme)[None], volume.geometry)[0]
+    write_labels(job.mask, on_grid, volume.geometry, least_bits=16 if labels.instances else 8)
+
+
+def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:
+    """Write the same targets with other label values."""
+    return labels if wanted == own else wanted.decode(own.masks(own.encode(labels)))
+
+
+def _promised_sets(found: Segmentation, promise: Promise | None) -> dict[str, NDArray[np.bool_]]:
+    """The set that was promised of each target, by file name ending."""
+    if promise is None or found.probabilities is None:
+        return {}
+    return {
+        f"{target.replace(' ', '-')}_promise": promised_set(values, guarantee.sensitivity)
+        for (target, guarantee), values in zip(promise.targets.items(), found.probabilities, strict=True)
+    }
+
+
+def _maps(found: Segmentation, targets: Sequence[str], *, probabilities: bool, errors: bool) -> dict[str, NDArray[np.float32]]:
+    """The maps asked for, by file name ending."""
+    maps: dict[str, NDArray[np.float32]] = {}
+    kinds = [("probability", found.probabilities, probabilities), ("fn", found.missed, errors), ("fp", found.added, errors)]
+    for kind, values, asked in kinds:
+        if asked and values is not None:
+            for target, value in zip(targets, values, strict=True):
+                maps[f"{target.replace(' ', '-')}_{kind}"] = value
+    return maps
