@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from crgan.cases.phantom import write_brains
 from crgan.cli import app
 from crgan.conformal import Guarantee, Promise
 from crgan.errors import Problem, fail
-from crgan.training.loop import Stopped
+from crgan.interruption import Stopped
 
 
 @pytest.fixture
@@ -102,6 +104,40 @@ def test_ctrl_c_exits_with_130(crgan, calls) -> None:
     calls("crgan.cases.layouts.open_dataset", KeyboardInterrupt())
     result = crgan("check", "DATA")
     assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_stops_every_command_cleanly(crgan, monkeypatch, number, code) -> None:
+    signum = getattr(signal, number, None)
+    if signum is None:
+        pytest.skip("this system has no such signal")
+    cleaned, before = [], signal.getsignal(signum)
+
+    def working(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signum)
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr("crgan.cases.layouts.open_dataset", working)
+    result = crgan("check", "DATA")
+    assert (result.exit_code, result.stderr, cleaned) == (code, "Stopped.\n", [True])
+    assert signal.getsignal(signum) is before
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_what_the_system_refuses_is_explained_without_a_traceback(crgan, calls, number) -> None:
+    calls("crgan.cases.layouts.open_dataset", OSError(number, os.strerror(number), "/mnt/far/p0.nii"))
+    result = crgan("check", "DATA")
+    assert result.exit_code == 2
+    assert os.strerror(number) in result.stderr
+    assert "/mnt/far/p0.nii" in result.stderr
+    assert "network folder" in result.stderr
+
+
+def test_a_file_of_ours_that_is_missing_keeps_its_traceback(crgan, calls) -> None:
+    calls("crgan.cases.layouts.open_dataset", FileNotFoundError(errno.ENOENT, "No such file", "recipes/gone.yaml"))
+    assert isinstance(crgan("check", "DATA").exception, FileNotFoundError)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ Whatever is heavy is imported inside the commands, so that ``crgan --help`` answ
 
 from __future__ import annotations
 
+import errno
 import shlex
 import signal
 import sys
@@ -15,12 +16,18 @@ import typer
 from typer.core import TyperGroup
 
 from crgan.errors import CrganError, fail
+from crgan.interruption import SIGNALLED, on_request, stop
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 USER_MISTAKE = 2
-SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM
+# What the system says when a disk, a network folder or a permission is in the way: no fault of ours.
+_SYSTEM = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "ESTALE", "ENODEV", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EMFILE")
+    if hasattr(errno, name)
+}
 
 
 class _Commands(TyperGroup):
@@ -28,15 +35,23 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with on_request(stop):
+                return super().invoke(ctx)
         except CrganError as error:
             from crgan.console import print_problems
 
             print_problems(_console(stderr=True), error.problems)
             raise typer.Exit(USER_MISTAKE) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             _console(stderr=True).print("Stopped.")
-            raise typer.Exit(SIGNALLED + signal.SIGINT) from None
+            raise typer.Exit(SIGNALLED + getattr(stopped, "number", signal.SIGINT)) from None
+        except OSError as error:
+            if error.errno not in _SYSTEM:
+                raise
+            from crgan.console import print_problems
+
+            print_problems(_console(stderr=True), _refused(error).problems)
+            raise typer.Exit(USER_MISTAKE) from None
 
 
 # Plain help: drawing it with rich would take longer than everything else `crgan --help` does.
@@ -69,6 +84,15 @@ def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def _refused(error: OSError) -> CrganError:
+    return fail(
+        "The system refused what was asked of it.",
+        where=error.filename,
+        got=error.strerror,
+        fix="see that the disk or network folder is there, has room and may be used, then run the command again, a training with --resume",
+    )
 
 
 def _print_version(wanted: bool) -> None:
@@ -186,10 +210,10 @@ def train(
     console = _console()
     try:
         run = train_run(data, out, config=config, resume=resume, overwrite=overwrite, init=init, progress=terminal_progress(console))
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt as stopped:
         words = [word for word in sys.argv[1:] if word not in {"--resume", "--overwrite"}]
         _console(stderr=True).print(f"Stopped; `{shlex.join(['crgan', *words, '--resume'])}` goes on.", markup=False, soft_wrap=True)
-        raise typer.Exit(SIGNALLED + getattr(stop, "number", signal.SIGINT)) from None
+        raise typer.Exit(SIGNALLED + getattr(stopped, "number", signal.SIGINT)) from None
     console.print(f"Trained: {run}", markup=False, soft_wrap=True)
 
 

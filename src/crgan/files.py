@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -12,10 +13,13 @@ from typing import Any
 
 from crgan.errors import fail
 
+# Some network file systems know no such thing as bringing a folder to the disk.
+_NO_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF, errno.ENOSYS}
+
 
 @contextmanager
 def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place only once everything was written.
+    """Give a temporary path beside ``path`` that takes its place only once everything was written and is on the disk.
 
     Parameters
     ----------
@@ -31,11 +35,23 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part{suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):  # a folder that could not be made holds nothing to remove
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell whatever the system refuses in the block as a file that could not be written (``CrganError``)."""
+    try:
+        yield
     except OSError as error:
         raise fail(
             "The file could not be written.",
@@ -43,9 +59,20 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
             got=error.strerror or str(error),
             fix="check that the folder may be written to and that the disk has room, then run the command again",
         ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a file that was moved there is found there after a power cut."""
+    if os.name != "posix":  # elsewhere folders cannot be opened
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
     finally:
-        with suppress(OSError):  # a folder that could not be made holds nothing to remove
-            temporary.unlink(missing_ok=True)
+        os.close(opened)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -207,8 +207,8 @@ def test_interruption_leaves_nothing_half_made(
 
     with monkeypatch.context() as patch:
         if moment in ("image", "label", "coordinates"):
-            save = store._save
-            patch.setattr(store, "_save", lambda path, array: broken() if path.stem == moment else save(path, array))
+            save = store.save_array
+            patch.setattr(store, "save_array", lambda path, array: broken() if path.stem == moment else save(path, array))
         else:
             patch.setattr(store, {"description": "write_json", "rename": "_publish"}[moment], broken)
         expected = KeyboardInterrupt if isinstance(interruption, KeyboardInterrupt) else CrganError

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crgan.arrays import save_array
 from crgan.cases.labels import IGNORED
 from crgan.cases.volume import Geometry
 from crgan.preprocessing.label_facts import take_facts
@@ -24,13 +25,13 @@ def make_stored(tmp_path: Path) -> MakeStored:
     def make(image: np.ndarray, codes: np.ndarray | None = None, *, case: str = "c0", patient: str | None = None) -> StoredCase:
         folder = tmp_path / case
         folder.mkdir()
-        np.save(folder / "image.npy", image)
+        save_array(folder / "image.npy", image)
         shape = image.shape[1:]
         facts = None
         if codes is not None:
             facts, coordinates = take_facts(codes.astype(np.uint8), 3, seed=0)
-            np.save(folder / "label.npy", codes.astype(np.uint8))
-            np.save(folder / "coordinates.npy", coordinates)
+            save_array(folder / "label.npy", codes.astype(np.uint8))
+            save_array(folder / "coordinates.npy", coordinates)
         z, y, x = (slice(0, side) for side in shape)
         return StoredCase(
             case_id=case,

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import nn
 
 from crgan.errors import CrganError
+from crgan.interruption import Stopped
 from crgan.progress import Silent
 from crgan.training import loop
 from crgan.training.checkpoint import load_state
@@ -146,7 +147,7 @@ def test_interrupted_and_gone_on_with_ends_at_the_same_weights(run, tmp_path: Pa
             os.kill(os.getpid(), number)
 
     handler = signal.getsignal(number)
-    with pytest.raises(loop.Stopped) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run(ToyStage(before_step=interrupt))
     assert stopped.value.number == number
     assert signal.getsignal(number) is handler

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from crgan.arrays import save_array, write_array
 from crgan.cases.labels import IGNORED, LabelScheme
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide, refine
@@ -109,7 +110,7 @@ def test_probabilities_may_wait_in_their_files(refinement_parts, tmp_path: Path)
     parts = refinement_parts()
     filed = []
     for number, told in enumerate(parts.cases):
-        np.save(tmp_path / f"{number}.npy", told.probabilities)
+        write_array(tmp_path / f"{number}.npy", told.probabilities)
         filed.append(replace(told, probabilities=tmp_path / f"{number}.npy"))
     first, second = (replace(parts.stage._sampler, cases=cases).batch(3, torch.device("cpu")) for cases in (parts.cases, filed))
     assert torch.equal(first.probabilities, second.probabilities)
@@ -166,7 +167,7 @@ def test_places_that_nobody_annotated_are_not_looked_for(refinement_parts, tmp_p
     folder = shutil.copytree(stored.folder, tmp_path / "partial")
     label = np.load(folder / "label.npy")
     label[5:] = IGNORED
-    np.save(folder / "label.npy", label)
+    save_array(folder / "label.npy", label)
     partial = replace(stored, folder=folder, ignored=int((label == IGNORED).sum()))
     told = with_errors(partial, probabilities, parts.config, parts.labels)
     for places in (told.candidates, told.errors):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import time
@@ -15,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.arrays import forget_mapped, save_array
 from crgan.cases.case import Case, Dataset
 from crgan.cases.labels import IGNORED
 from crgan.cases.reading import read_case
 from crgan.errors import CrganError, fail
-from crgan.files import write_json
+from crgan.files import sync_folder, write_json
 from crgan.preprocessing.contents import content_key
 from crgan.preprocessing.label_facts import CodeFacts, take_facts
 from crgan.preprocessing.pipeline import Pipeline
@@ -31,7 +31,6 @@ from crgan.preprocessing.stored import (
     STORE_VERSION,
     StoredCase,
     describe,
-    forget_mapped,
     open_stored,
 )
 from crgan.progress import Progress, Silent
@@ -146,12 +145,12 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
     part.mkdir(parents=True)
     codes: tuple[CodeFacts, ...] | None = None
     ignored = 0
-    _save(part / IMAGE, _compact(prepared.image))
+    save_array(part / IMAGE, _compact(prepared.image))
     if prepared.label is not None and dataset.labels is not None:
         codes, coordinates = take_facts(prepared.label, len(dataset.labels.values), seed=seed)
         ignored = int(np.count_nonzero(prepared.label == IGNORED))
-        _save(part / LABEL, prepared.label)
-        _save(part / COORDINATES, coordinates)
+        save_array(part / LABEL, prepared.label)
+        save_array(part / COORDINATES, coordinates)
     stored = StoredCase(
         case_id=case.case_id,
         patient_id=case.patient_id,
@@ -180,6 +179,7 @@ def _publish(part: Path, folder: Path) -> None:
                 aside.unlink()
         try:
             part.rename(folder)
+            sync_folder(folder.parent)
         except OSError:
             # Another run may have put its folder there in between: look again.
             if attempt == attempts:
@@ -210,11 +210,3 @@ def _compact(image: NDArray[np.float32]) -> NDArray[np.float16 | np.float32]:
     """Halve the image's size unless a voxel is too large for it."""
     largest = max(float(image.max()), -float(image.min()))
     return image.astype(np.float16) if largest <= _FLOAT16_LIMIT else image
-
-
-def _save(path: Path, array: NDArray[np.generic]) -> None:
-    """Write an array so that it is on the disk before its folder gets its name."""
-    with path.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.arrays import mapped
 from crgan.cases.labels import IGNORED
 from crgan.cases.volume import Geometry
 from crgan.errors import CrganError
@@ -19,7 +21,7 @@ from crgan.preprocessing.label_facts import CodeFacts
 from crgan.preprocessing.prepared import PreparedGeometry, Shape, Spacing
 
 # Of what is written into a case's folder; part of its key, so that another version prepares anew.
-STORE_VERSION = 2
+STORE_VERSION = 3
 
 IMAGE, LABEL, COORDINATES, DESCRIPTION = "image.npy", "label.npy", "coordinates.npy", "case.json"
 
@@ -96,9 +98,9 @@ class StoredCase:
 
 
 def describe(stored: StoredCase) -> dict[str, Any]:
-    """Give what ``case.json`` holds: plain values, with the size of each array file so that damage is noticed."""
+    """Give what ``case.json`` holds: plain values, the size of each array file and a checksum, so that damage is noticed."""
     names = (IMAGE,) if stored.codes is None else (IMAGE, LABEL, COORDINATES)
-    return {
+    facts = {
         "version": STORE_VERSION,
         "modalities": list(stored.modalities),
         "geometry": stored.geometry.to_json(),
@@ -111,6 +113,7 @@ def describe(stored: StoredCase) -> dict[str, Any]:
         "ignored": stored.ignored,
         "bytes": {name: (stored.folder / name).stat().st_size for name in names},
     }
+    return {**facts, "checksum": _checksum(facts)}
 
 
 def open_stored(folder: Path, *, case_id: str, patient_id: str) -> StoredCase | None:
@@ -119,7 +122,7 @@ def open_stored(folder: Path, *, case_id: str, patient_id: str) -> StoredCase | 
         return None
     try:
         data = read_json(folder / DESCRIPTION)
-        if data["version"] != STORE_VERSION:
+        if data["version"] != STORE_VERSION or data.pop("checksum") != _checksum(data):
             return None
         if any((folder / name).stat().st_size != size for name, size in data["bytes"].items()):
             return None
@@ -137,9 +140,8 @@ def open_stored(folder: Path, *, case_id: str, patient_id: str) -> StoredCase | 
         return None
 
 
-def forget_mapped() -> None:
-    """Let go of mapped arrays, because files were replaced."""
-    mapped.cache_clear()
+def _checksum(facts: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
 
 def _source_from_json(data: Mapping[str, Any]) -> Geometry:
@@ -148,11 +150,3 @@ def _source_from_json(data: Mapping[str, Any]) -> Geometry:
     if affine.shape != (4, 4):
         raise ValueError(f"an affine of shape {affine.shape}")
     return Geometry(shape=(i, j, k), affine=affine, dimensions=int(data["dimensions"]))
-
-
-# Bounded, because every mapped file keeps one of the process' few file descriptors.
-@lru_cache(maxsize=256)
-def mapped(path: Path) -> NDArray[Any]:
-    """Map an ``.npy`` file into memory, read-only; :func:`forget_mapped` after it was written again."""
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array

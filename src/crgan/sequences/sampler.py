@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crgan.arrays import mapped
 from crgan.cases.labels import IGNORED
 from crgan.config import AugmentationSettings, Plane
-from crgan.preprocessing.stored import StoredCase, mapped
+from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
 from crgan.sequences.batch import Batch
 from crgan.sequences.coarsening import average_blocks

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from crgan.errors import CrganError, fail
+from crgan.files import writing
+from crgan.interruption import Stopped, on_request, stop
 from crgan.progress import Progress
 from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
@@ -26,20 +26,6 @@ from crgan.training.stage import Stage
 _WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
 _CAUTION = 0.97
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
-
-
-class Stopped(KeyboardInterrupt):
-    """Raised after a signal asked to stop, and the last checkpoint was written.
-
-    Parameters
-    ----------
-    number
-        Of the signal: that of Ctrl-C, or SIGTERM where a scheduler takes the machine away.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 @dataclass
@@ -163,11 +149,11 @@ class _Loop:
                     task.advance(0, **facts.figures)
                     task.resize(facts.total or 0)
                 self._keep()
-                stop = _anywhere(self._fabric, flag=interrupted.asked)
-                if marked or stop or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                asked = _anywhere(self._fabric, flag=interrupted.asked)
+                if marked or asked or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                     self._save()
                     saved = time.monotonic()
-                if stop:
+                if asked:
                     raise Stopped(interrupted.number)
 
     def _validate(self) -> None:
@@ -191,7 +177,8 @@ class _Loop:
         self._facts.seconds = self._seconds()
         if self._fabric.is_global_zero:
             if self._intact:  # a damaged one must not take the place of the one that was gone on from
-                self._last.replace(self._previous)
+                with writing(self._previous):
+                    self._last.replace(self._previous)
             save_state(self._last, self._stage.modules, self._stage.optimisers, asdict(self._facts))
             self._intact = True
 
@@ -298,22 +285,13 @@ class _Interruption:
 
 @contextmanager
 def _interruptions() -> Iterator[_Interruption]:
-    """Take note of Ctrl-C and of a polite kill, so that a step is never cut in two; a second one is not waited for."""
+    """Take note of a request to stop, so that a step is never cut in two; a second one is not waited for."""
     interruption = _Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def ask(number: int) -> None:
         if interruption.asked:
-            raise Stopped(number)
+            stop(number)
         interruption.asked, interruption.number = True, number
 
-    try:
-        for number in handlers:
-            signal.signal(number, ask)
+    with on_request(ask):
         yield interruption
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -14,15 +14,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from torch import nn
 
+from crgan.arrays import forget_mapped, mapped, write_array
 from crgan.config import Config, write_config
 from crgan.errors import fail
-from crgan.files import atomic_write, read_json, write_json
+from crgan.files import read_json, write_json
 from crgan.machine import choose_device, prepare_machine
 from crgan.model import Dial, Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
 from crgan.planning import derive_settings
-from crgan.preprocessing.stored import StoredCase, forget_mapped, mapped
+from crgan.preprocessing.stored import StoredCase
 from crgan.progress import Progress, Silent
 from crgan.sequences.sampler import TrainingCase
 from crgan.training.adversarial import AdversarialStage
@@ -85,7 +86,7 @@ def train(
     CrganError
         If anything is wrong with the data, the settings or the folder; found before training begins.
     KeyboardInterrupt
-        On Ctrl-C, after the last checkpoint was written.
+        On Ctrl-C or SIGTERM, after the last checkpoint was written.
     """
     data, out, progress = Path(data), Path(out), progress or Silent()
     stored_config = open_folder(out, resume=resume, overwrite=overwrite)
@@ -293,8 +294,7 @@ class _Run:
                     found = stage.generate(case)
                     if self._config.refinement.discriminator_map:
                         found = np.concatenate([found, stage.judge(case, found)])
-                    with atomic_write(path, suffix=".npy") as temporary:
-                        np.save(temporary, found)
+                    write_array(path, found)
                     forget_mapped()
                 said[case.case_id] = path
                 task.advance()
