@@ -71,7 +71,7 @@ def test_layers_below_torch_do_not_import_it_at_module_level(repository: Path) -
 
 # A room may import from the rooms before it, and from nothing after it.
 ORDER = [
-    *("errors", "files", "arrays", "interruption", "progress", "conformal", "executors"),
+    *("errors", "files", "arrays", "interruption", "progress", "conformal", "dial", "executors"),
     *("machine", "report", "cases", "preprocessing", "evaluation", "config", "planning"),
     *("sequences", "networks", "sweep", "model", "training", "inference", "study"),
     *("console", "demo", "cli"),

@@ -292,6 +292,7 @@ class TestPredict:
         assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
         predict.kwargs.pop("progress")
         assert predict.kwargs == {
+            "aim": None,
             "fn_threshold": 0.3,
             "fp_threshold": 0.8,
             "generator_only": False,
@@ -314,6 +315,14 @@ class TestPredict:
             "group": None,
         }
         assert result.stdout == "1 masks written to MASKS\n"
+
+    def test_the_dial_follows_an_aim_or_numbers_for_each_target(self, crgan, calls) -> None:
+        predict = calls("crgan.inference.predict.predict", [])
+        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", "--aim", "max-fnr=0.1").exit_code == 0
+        assert (predict.kwargs["aim"], predict.kwargs["fn_threshold"]) == ("max-fnr=0.1", None)
+        each = ("--fn-threshold", "WT=0.3", "--fn-threshold", "ET=0.2")
+        assert crgan("predict", "RUN", "IMAGES", "--out", "MASKS", *each).exit_code == 0
+        assert predict.kwargs["fn_threshold"] == {"WT": 0.3, "ET": 0.2}
 
     def test_the_device_is_chosen_by_itself(self, crgan, calls) -> None:
         predict = calls("crgan.inference.predict.predict", [])

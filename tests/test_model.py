@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from crgan.config import DataSettings, write_config
+from crgan.dial import Dial, Setting
 from crgan.errors import CrganError
-from crgan.model import FORMAT, Dial, Model, Segmentation
+from crgan.model import FORMAT, Model, Segmentation
 from crgan.sweep.decision import compose, settle
 from crgan.training.run import train
 
@@ -46,12 +47,11 @@ class TestFolder:
     def test_a_model_that_was_saved_and_loaded_says_the_same(self, model: Model, image: np.ndarray, tmp_path: Path) -> None:
         model.save(tmp_path / "model")
         other = Model.load(tmp_path / "model", device="cpu")
-        assert (other.labels, other.pipeline, other.fingerprint, other.dial) == (
-            model.labels,
-            model.pipeline,
-            model.fingerprint,
-            model.dial,
-        )
+        for name in ("labels", "pipeline", "fingerprint"):
+            assert getattr(other, name) == getattr(model, name)
+        for name in ("dial", "generator_dial"):
+            assert getattr(other, name).to_json() == getattr(model, name).to_json()
+            assert getattr(other, name).settings == getattr(model, name).settings
         first, second = (each.segment(image, spacing_mm=SPACING, maps=True) for each in (model, other))
         for name in ("labels", "probabilities", "missed", "added"):
             assert (getattr(first, name) == getattr(second, name)).all()
@@ -75,8 +75,8 @@ class TestFolder:
         found = plain.segment(image, spacing_mm=SPACING, maps=True)
         assert found.probabilities.shape == (2, *image.shape[1:])
         assert found.missed is found.added is None
-        with pytest.raises(CrganError, match="no refiner acts"):
-            plain.segment(image, spacing_mm=SPACING, fp_threshold=0.3)
+        wide = plain.segment(image, spacing_mm=SPACING, fn_threshold=0.0).labels
+        assert (wide == 2).all()
 
     @pytest.mark.parametrize("name", ["generator.safetensors", "refiner.safetensors"])
     @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
@@ -250,7 +250,7 @@ class TestSegment:
 
 class TestDial:
     def test_the_models_own_setting_is_taken_unless_another_is_asked_for(self, model: Model, image: np.ndarray) -> None:
-        turned = replace(model, dial=Dial(p=0.01, q=0.99))
+        turned = replace(model, dial=Dial(settings=dict.fromkeys(model.labels.targets, Setting(p=0.01, q=0.99)), curves={}))
         own = turned.segment(image, spacing_mm=SPACING).labels
         asked = model.segment(image, spacing_mm=SPACING, fn_threshold=0.01, fp_threshold=0.99).labels
         assert (own == asked).all()
@@ -286,11 +286,37 @@ class TestDial:
             assert not (narrow & ~wide).any()
 
     def test_the_generator_alone(self, model: Model, image: np.ndarray) -> None:
-        alone = model.segment(image, spacing_mm=SPACING, generator_only=True, maps=True)
+        alone = model.segment(image, spacing_mm=SPACING, generator_only=True, maps=True, fn_threshold=0.5, fp_threshold=0.5)
         assert alone.missed is alone.added is None
         expected = settle(alone.probabilities >= 0.5, alone.probabilities, exclusive=False)
         assert (model.labels.decode(expected) == alone.labels).all()
-        without = replace(model, refiner=None).segment(image, spacing_mm=SPACING)
+        without = replace(model, refiner=None).segment(image, spacing_mm=SPACING, fn_threshold=0.5, fp_threshold=0.5)
         assert (without.labels == alone.labels).all()
-        with pytest.raises(CrganError, match="no refiner acts"):
-            model.segment(image, spacing_mm=SPACING, generator_only=True, fn_threshold=0.3)
+        sensitive = model.segment(image, spacing_mm=SPACING, generator_only=True, fn_threshold=0.2, fp_threshold=0.8)
+        expected = settle(alone.probabilities >= 0.2, alone.probabilities, exclusive=False)
+        assert (model.labels.decode(expected) == sensitive.labels).all()
+        assert (sensitive.labels > 0).sum() > (alone.labels > 0).sum()
+
+    def test_a_target_has_thresholds_of_its_own(self, model: Model, image: np.ndarray) -> None:
+        def segment(**thresholds: object) -> np.ndarray:
+            return model.segment(image, spacing_mm=SPACING, fp_threshold=0.5, **thresholds).labels
+
+        neutral, whole = segment(fn_threshold=0.5), segment(fn_threshold={"whole": 0.02, "core": 0.5})
+        assert ((neutral == 2) == (whole == 2)).all()
+        assert (whole > 0).sum() > (neutral > 0).sum()
+        with pytest.raises(CrganError, match=r"no such target[\s\S]*one of whole, core"):
+            segment(fn_threshold={"edema": 0.3})
+
+    def test_an_aim_is_served_by_the_curve_of_validation(self, model: Model, image: np.ndarray) -> None:
+        curve = model.dial.curves["whole"]
+        assert curve.patients == 1  # who has no core, so the core borrows the curve here
+        model = replace(model, dial=Dial(settings=model.dial.settings, curves={"whole": curve, "core": curve}))
+        limit = sorted(point.fnr for point in curve.points)[1] + 1e-6
+        turned = model.turned(aim=f"max-fnr={limit}")
+        for setting in turned.settings.values():
+            assert curve.at(setting).fnr <= limit
+        by_hand = {name: {target: getattr(setting, name) for target, setting in turned.settings.items()} for name in "pq"}
+        expected = model.segment(image, spacing_mm=SPACING, fn_threshold=by_hand["p"], fp_threshold=by_hand["q"])
+        assert (model.segment(image, spacing_mm=SPACING, aim=f"max-fnr={limit}").labels == expected.labels).all()
+        with pytest.raises(CrganError, match="follow an aim and be set by hand"):
+            model.segment(image, spacing_mm=SPACING, aim="dice", fp_threshold=0.3)

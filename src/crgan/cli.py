@@ -222,8 +222,13 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `crgan train`.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of patients in any layout, or one image file.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
-    fn_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="p: add what R calls missed this surely.")] = None,
-    fp_threshold: Annotated[float | None, typer.Option(min=0, max=1, help="q: remove what R calls false more surely.")] = None,
+    aim: Annotated[str | None, typer.Option(help="Turn the dial by validation: dice, max-fnr=0.1 or max-false-lesions=2.")] = None,
+    fn_threshold: Annotated[
+        list[str] | None, typer.Option(metavar="P", help="p: add what R calls missed this surely; TARGET=P for one target, may repeat.")
+    ] = None,
+    fp_threshold: Annotated[
+        list[str] | None, typer.Option(metavar="Q", help="q: remove what R calls false more surely; TARGET=Q for one target, may repeat.")
+    ] = None,
     generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
@@ -253,6 +258,7 @@ def predict(
     Writes one mask per case, on the image's own grid.
     """
     from crgan.console import terminal_progress
+    from crgan.dial import parse_thresholds
     from crgan.inference.predict import predict as predict_masks
 
     console = _console()
@@ -260,8 +266,9 @@ def predict(
         run,
         images,
         out,
-        fn_threshold=fn_threshold,
-        fp_threshold=fp_threshold,
+        aim=aim,
+        fn_threshold=parse_thresholds(fn_threshold or (), option="--fn-threshold"),
+        fp_threshold=parse_thresholds(fp_threshold or (), option="--fp-threshold"),
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,

@@ -23,8 +23,14 @@ Mask = NDArray[np.bool_]
 LARGEST_SET = 0.25
 """Promised sets that hold a larger share of the image's voxels than this, on average, say nothing and are refused."""
 
-# Half-precision numbers from 0 to 1, which are in the order of their bits.
-_LEVELS = int(np.array(1, np.float16).view(np.uint16)) + 1
+LEVELS = int(np.array(1, np.float16).view(np.uint16)) + 1
+"""Half-precision numbers from 0 to 1, which are in the order of their bits."""
+
+
+def levels_of(probabilities: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """The place of each probability among the half-precision numbers from 0 to 1, same shape; larger ones have larger places."""
+    half = np.clip(probabilities, 0, 1).astype(np.float16) + np.float16(0)  # since -0 has other bits
+    return np.asarray(half.view(np.uint16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +151,7 @@ def count(probabilities: NDArray[np.floating], truth: Mask, *, per: Unit, within
     within
         Where the truth is known; None for everywhere.
     """
-    levels = (np.clip(probabilities, 0, 1).astype(np.float16) + np.float16(0)).view(np.uint16)  # + 0, since -0 has other bits
+    levels = levels_of(probabilities)
     every = _below(levels.ravel() if within is None else levels[within])
     found = levels[truth]
     if per == "lesion" and found.size:
@@ -158,7 +164,7 @@ def count(probabilities: NDArray[np.floating], truth: Mask, *, per: Unit, within
 
 def _below(levels: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Share of the values below each level."""
-    counts = np.bincount(levels, minlength=_LEVELS)
+    counts = np.bincount(levels, minlength=LEVELS)
     return np.asarray((np.cumsum(counts) - counts) / len(levels))
 
 

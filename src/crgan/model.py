@@ -20,29 +20,22 @@ from torch import nn
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config, DataSettings, parse_config
 from crgan.conformal import Promise
+from crgan.dial import Dial, Thresholds
 from crgan.errors import fail
 from crgan.files import atomic_write, read_json, write_json
 from crgan.machine import choose_device
 from crgan.networks.build import make_discriminator, make_generator, make_refiner
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
-from crgan.sweep.decision import decide_corrected, settle
+from crgan.sweep.decision import against_rivals, decide_corrected
 from crgan.sweep.instances import grow_instances
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
 
-FORMAT = 1
+FORMAT = 2
 """Of the model folder; another one is refused."""
 
 _DESCRIPTION = "model.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dial:
-    """The (p, q) of Eq. 7: add where ``FN >= p``, remove where ``FP > q``."""
-
-    p: float = 0.5
-    q: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +102,9 @@ class Model:
     fingerprint
         Of the data it was trained on.
     dial
-        The setting of the dial that was best on validation patients.
+        The dial of the system: its setting is the one that was best on validation patients.
+    generator_dial
+        The same for the generator alone; where there is no refiner it is the system's.
     discriminator
         Where the refiner sees its map; it is not needed otherwise.
     promises
@@ -123,6 +118,7 @@ class Model:
     pipeline: Pipeline
     fingerprint: Fingerprint
     dial: Dial
+    generator_dial: Dial
     discriminator: nn.Module | None = None
     promises: tuple[Promise, ...] = ()
 
@@ -132,8 +128,9 @@ class Model:
         *,
         spacing_mm: Sequence[float],
         case_id: str = "",
-        fn_threshold: float | None = None,
-        fp_threshold: float | None = None,
+        aim: str | None = None,
+        fn_threshold: Thresholds | None = None,
+        fp_threshold: Thresholds | None = None,
         generator_only: bool = False,
         maps: bool = False,
         tta: int = 0,
@@ -149,10 +146,13 @@ class Model:
             Voxel size ``(z, y, x)`` in millimetres.
         case_id
             Seeds the noise channel of systems that have one, and test-time augmentation.
+        aim
+            Turn the dial to where it served an aim best on validation patients: ``"dice"``, ``"max-fnr=0.1"`` or
+            ``"max-false-lesions=2"``; None for the best Dice.
         fn_threshold, fp_threshold
-            p and q of the dial; the model's own if None.
+            p and q of the dial, for all targets or for each by name; the model's own if None.
         generator_only
-            Leave the refiner out.
+            Leave the refiner out. The dial is then a threshold t of the generator's probabilities, p = t and q = 1 − t.
         maps
             Also give probabilities and error masks.
         tta
@@ -163,13 +163,14 @@ class Model:
         ------
         CrganError
             If the image does not have the model's modalities, is not of real numbers or holds NaN or infinite voxels,
-            if the dial is set where no refiner acts or outside 0 to 1, or if there are more instances than 65,535.
+            if the dial is set outside 0 to 1 or to an aim that it did not reach on validation patients, or if there are more
+            instances than 65,535.
         """
         image = _real(np.asarray(image))
         if image.ndim == 3:
             image = image[None]
         refiner = None if generator_only else self.refiner
-        p, q = self._dial_for(fn_threshold, fp_threshold, refined=refiner is not None)
+        dial = self.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
         prepared = self.pipeline.apply(image, spacing_mm)
         estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id, tta=tta)
@@ -183,9 +184,8 @@ class Model:
             probabilities, corrected = values[:targets], values[targets : 2 * targets]
             decided = decide(probabilities, exclusive=exclusive)
             if refiner is None:
-                masks = settle(decided, probabilities, exclusive=exclusive)
-            else:
-                masks = decide_corrected(decided, corrected, p=p, q=q, exclusive=exclusive)
+                corrected = against_rivals(probabilities, decided, exclusive=exclusive)
+            masks = decide_corrected(decided, corrected, p=dial.p, q=dial.q, exclusive=exclusive)
             labels[part] = self.labels.decode(masks)
             if kept is not None:
                 kept[0, :, part] = values[-targets:]
@@ -196,18 +196,17 @@ class Model:
             labels = grow_instances(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
         return Segmentation(labels, *(() if kept is None else kept))
 
-    def _dial_for(self, fn_threshold: float | None, fp_threshold: float | None, *, refined: bool) -> tuple[float, float]:
-        if not refined and (fn_threshold is not None or fp_threshold is not None):
-            raise fail(
-                "The dial moves what the refiner decides, and no refiner acts here.",
-                got="a threshold together with --generator-only, or a model without a refiner",
-                fix="leave the thresholds out",
-            )
-        p = self.dial.p if fn_threshold is None else fn_threshold
-        q = self.dial.q if fp_threshold is None else fp_threshold
-        if not (0 <= p <= 1 and 0 <= q <= 1):
-            raise fail("The dial cannot be set so.", expected="thresholds from 0 to 1", got=f"p = {p:g}, q = {q:g}")
-        return p, q
+    def turned(
+        self,
+        *,
+        aim: str | None = None,
+        fn_threshold: Thresholds | None = None,
+        fp_threshold: Thresholds | None = None,
+        generator_only: bool = False,
+    ) -> Dial:
+        """The dial as :meth:`segment` turns it."""
+        dial = self.generator_dial if generator_only or self.refiner is None else self.dial
+        return dial.turned(aim=aim, p=fn_threshold, q=fp_threshold)
 
     def estimate(self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = "", tta: int = 0) -> Estimate:
         """Work out the probabilities of a prepared image ``(M, Z, Y, X)``.
@@ -263,7 +262,8 @@ class Model:
                 # Where the data lay is nobody else's business.
                 "config": self.config.model_copy(update={"data": DataSettings()}).model_dump(mode="json"),
                 "fingerprint": self.fingerprint.to_json(),
-                "dial": {"p": self.dial.p, "q": self.dial.q},
+                "dial": self.dial.to_json(),
+                "generator_dial": self.generator_dial.to_json(),
                 "promises": [promise.to_json() for promise in self.promises],
                 "sha256": files,
             },
@@ -321,7 +321,8 @@ class Model:
             labels=labels,
             pipeline=pipeline,
             fingerprint=Fingerprint.from_json(description["fingerprint"]),
-            dial=Dial(**description["dial"]),
+            dial=_read_dial(description["dial"], labels),
+            generator_dial=_read_dial(description["generator_dial"], labels),
             promises=tuple(Promise.from_json(promise) for promise in description.get("promises", ())),
         )
 
@@ -348,6 +349,13 @@ def model_digest(path: Path | str) -> str:
     """
     described = {key: value for key, value in read_json(_model_folder(Path(path)) / _DESCRIPTION).items() if key != "promises"}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _read_dial(data: Any, labels: LabelScheme) -> Dial:
+    dial = Dial.from_json(data)
+    if tuple(dial.settings) != labels.targets:
+        raise ValueError(f"a dial of {', '.join(dial.settings)}")
+    return dial
 
 
 def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:

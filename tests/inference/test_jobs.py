@@ -2,19 +2,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crgan.cases.layouts import open_dataset
+from crgan.dial import Dial
 from crgan.errors import CrganError
 from crgan.inference.jobs import CaseJob, Request, Worker
 from crgan.inference.predict import predict
 from crgan.model import Model, model_digest
 
 PLAIN = Request(
-    fn_threshold=None,
-    fp_threshold=None,
+    dial=Dial.neutral(["whole", "core"]),
     generator_only=False,
     probabilities=False,
     errors=False,
@@ -31,9 +32,12 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def job(patients: Path, trained: Path, tmp_path: Path) -> CaseJob:
-    labels = Model.load(trained).labels
+    model = Model.load(trained)
+    labels = model.labels
     (case,) = (case for case in open_dataset(patients, labels=labels).cases if case.case_id == "p1")
-    return CaseJob(case=case, mask=tmp_path / "out" / "p1.nii.gz", scheme=labels, out=tmp_path / "out", request=PLAIN)
+    return CaseJob(
+        case=case, mask=tmp_path / "out" / "p1.nii.gz", scheme=labels, out=tmp_path / "out", request=replace(PLAIN, dial=model.dial)
+    )
 
 
 def test_a_job_that_runs_twice_leaves_the_same_file(job: CaseJob, trained: Path) -> None:
@@ -62,7 +66,7 @@ def test_a_worker_that_sees_another_model_refuses(job: CaseJob, trained: Path) -
 
 def test_paths_are_made_absolute(job: CaseJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    sent = CaseJob(case=job.case, mask=Path("out/p1.nii.gz"), scheme=job.scheme, out=Path("out"), request=PLAIN).absolute()
+    sent = CaseJob(case=job.case, mask=Path("out/p1.nii.gz"), scheme=job.scheme, out=Path("out"), request=job.request).absolute()
     assert (sent.mask, sent.out) == (tmp_path / "out" / "p1.nii.gz", tmp_path / "out")
     assert all(path.is_absolute() for path in sent.case.images)
 

@@ -82,7 +82,8 @@ def test_maps_agree_with_the_masks(masks: Path, trained: Path) -> None:
             assert maps[kind].min() >= 0
             assert maps[kind].max() <= 1
         decided = (maps["fn"] == 0) & (maps["probability"] > 0)
-        corrected = compose(decided, maps["fn"], maps["fp"], p=model.dial.p, q=model.dial.q)
+        p, q = (np.reshape(values, (2, 1, 1, 1)) for values in (model.dial.p, model.dial.q))
+        corrected = compose(decided, maps["fn"], maps["fp"], p=p, q=q)
         expected = model.labels.decode(settle(corrected, maps["probability"], exclusive=False))
         assert (expected == voxels(masks / f"p{number}.nii.gz")).all()
 
@@ -131,8 +132,12 @@ def test_the_dial_and_the_generator_alone(trained: Path, images: Path, tmp_path:
     array = np.stack([voxels(images / "p0" / f"p0_{name}.nii.gz").transpose() for name in ("flair", "t1")])
     expected = model.segment(array, spacing_mm=(1.1, 1.0, 1.0), generator_only=True).labels
     assert (voxels(tmp_path / "generator" / "p0.nii.gz") == expected.transpose()).all()
-    with pytest.raises(CrganError, match="no refiner acts"):
-        predict(trained, images, tmp_path / "both", generator_only=True, fn_threshold=0.5)
+    with pytest.raises(CrganError, match="no such aim"):
+        predict(trained, images, tmp_path / "aimless", aim="fewer")
+    assert not (tmp_path / "aimless").exists()
+    aimed = predict(trained, images, tmp_path / "aimed", aim="dice", threads=1)
+    plain = predict(trained, images, tmp_path / "plain", threads=1)
+    assert [path.read_bytes() for path in aimed] == [path.read_bytes() for path in plain]
 
 
 @pytest.fixture(scope="module")

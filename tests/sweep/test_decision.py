@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from crgan.networks.composition import corrected_logits, hard_decision
-from crgan.sweep.decision import compose, decide_corrected, settle
+from crgan.sweep.decision import against_rivals, compose, decide_corrected, settle
 
 SHARES = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 0.8, 1.0])
 DIALS = st.tuples(SHARES, SHARES)
@@ -193,3 +193,43 @@ def test_torch_and_numpy_choose_the_same_of_exclusive_classes(probabilities: np.
 def test_no_voxels_give_no_voxels() -> None:
     for exclusive in (False, True):
         assert decide_corrected(np.zeros((2, 0), bool), np.zeros((2, 0)), p=0.5, q=0.5, exclusive=exclusive).shape == (2, 0)
+
+
+# --- a generator without a refiner ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "shares"),
+    [
+        ((0.6, 0.1), (2 / 3, 1 / 7)),  # background .3: .6 against .3, .1 against .6
+        ((0.4, 0.3), (4 / 7, 3 / 7)),  # background .3
+        ((0.2, 0.1), (2 / 9, 1 / 8)),  # background .7 is the rival of both
+        ((1.0, 0.0), (1.0, 0.0)),
+        ((0.0, 0.0), (0.0, 0.0)),
+    ],
+)
+def test_classes_are_held_against_their_strongest_rival(probabilities: tuple[float, float], shares: tuple[float, float]) -> None:
+    values = column(*probabilities)
+    decided = hard_decision(torch.from_numpy(values)[..., None], exclusive=True)[..., 0].numpy()
+    assert against_rivals(values, decided, exclusive=True).ravel() == pytest.approx(shares)
+    assert against_rivals(values, decided, exclusive=False) is values
+
+
+@given(hnp.arrays(np.float16, (4, 30), elements=st.floats(0, 1, width=16)))
+def test_the_neutral_dial_leaves_the_generators_decision_as_it_is(raw: np.ndarray) -> None:
+    total = raw.astype(np.float32).sum(axis=0)
+    probabilities = (raw[:3] / np.where(total > 0, total, 1)).astype(np.float16)
+    for exclusive, values in ((True, probabilities), (False, raw[:3])):
+        decided = hard_decision(torch.from_numpy(values.astype(np.float32))[..., None], exclusive=exclusive)[..., 0].numpy()
+        shares = against_rivals(values, decided, exclusive=exclusive).astype(np.float16)
+        assert ((shares >= 0.5) == decided).all()
+        final = decide_corrected(decided, shares, p=0.5, q=0.5, exclusive=exclusive)
+        assert (final == settle(decided, values, exclusive=exclusive)).all()
+
+
+def test_targets_have_settings_of_their_own() -> None:
+    decided, corrected = np.zeros((2, 3), bool), np.array([[0.2, 0.4, 0.6], [0.2, 0.4, 0.6]], np.float16)
+    found = decide_corrected(decided, corrected, p=(0.5, 0.3), q=(0.5, 0.5), exclusive=False)
+    assert found.tolist() == [[False, True, True], [False, True, True]]  # the outer takes in the inner
+    found = decide_corrected(decided, corrected, p=(0.1, 0.5), q=(0.5, 0.5), exclusive=False)
+    assert found.tolist() == [[True, True, True], [False, False, True]]

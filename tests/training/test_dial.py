@@ -1,41 +1,153 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import product
+from types import SimpleNamespace
 
+import cc3d
+import numpy as np
 import pytest
 
-from crgan.model import Dial
-from crgan.training.dial import choose_dial
+from crgan.cases.labels import IGNORED, LabelScheme
+from crgan.dial import Dial, Setting
+from crgan.evaluation.lesions import compare_lesions
+from crgan.evaluation.overlap import compare
+from crgan.sweep.decision import decide_corrected
+from crgan.training.dial import Answer, find_dial
+
+ONE = LabelScheme(classes={1: "lesion"})
+CLASSES = LabelScheme(classes={1: "rim", 2: "core"})
+REGIONS = LabelScheme(classes={1: "rim", 2: "core"}, regions={"whole": (1, 2), "core": (2,)})
 
 
-class Validated:
-    """Stands in for the refinement stage: a Dice for each setting of the dial."""
-
-    def __init__(self, dice: Callable[[float, float], float]) -> None:
-        self.dice = dice
-        self.asked: list[tuple[float, float]] = []
-
-    def judge(self, *, least: float) -> float:
-        return least
-
-    def scores_at(self, judged: float, *, p: float, q: float) -> dict[str, float]:
-        assert p >= judged
-        self.asked.append((p, q))
-        return {"dice": self.dice(p, q), "fnr": 0.0}
+def answer(codes: np.ndarray, decided: np.ndarray, corrected: np.ndarray, *, patient: str = "p1") -> Answer:
+    known = None if (codes != IGNORED).all() else codes != IGNORED
+    case = SimpleNamespace(case_id=patient, patient_id=patient, label=codes.astype(np.uint8), known=known)
+    return Answer(case=case, decided=decided, corrected=corrected.astype(np.float16))
 
 
-@pytest.mark.parametrize(("p", "q"), [(0.3, 0.7), (0.7, 0.3), (0.4, 0.6), (0.5, 0.7)])
-def test_the_best_setting_is_found(p: float, q: float) -> None:
-    assert choose_dial(Validated(lambda a, b: 1 - abs(a - p) - abs(b - q))) == Dial(p=p, q=q)
+def row(codes: list[int], decided: list[int], corrected: list[float], *, patient: str = "p1") -> Answer:
+    """One slice of one row and one target."""
+    return answer(
+        np.array(codes).reshape(1, 1, -1),
+        np.array(decided, bool).reshape(1, 1, 1, -1),
+        np.array(corrected).reshape(1, 1, 1, -1),
+        patient=patient,
+    )
+
+
+def noisy(seed: int, labels: LabelScheme, *, patient: str, shape: tuple[int, int, int] = (4, 12, 14)) -> Answer:
+    """Balls, and a system that knows them through a fog."""
+    random = np.random.default_rng(seed)
+    codes = np.zeros(shape, np.uint8)
+    codes[1:3, 2:6, 2:7] = 1
+    codes[1:3, 3:5, 3:6] = len(labels.classes)
+    codes[2:4, 8:11, 9:12] = 1
+    truth = labels.masks(codes)
+    fog = np.clip(0.5 + 0.35 * (2 * truth - 1) + random.normal(0, 0.3, truth.shape), 0, 1)
+    decided = fog + random.normal(0, 0.2, truth.shape) > 0.5
+    if labels.exclusive:
+        decided &= np.cumsum(decided, axis=0) == 1
+    codes[0, 0] = IGNORED if seed % 2 else 0
+    return answer(codes, decided, fog, patient=patient)
+
+
+def test_by_hand() -> None:
+    """Three true voxels in two lesions; one left out at FN = .42; a false alarm of one voxel at .22."""
+    codes = [1, 1, 0, 1, 0, 0]
+    decided = [1, 1, 0, 0, 0, 0]
+    found = find_dial([row(codes, decided, [0.9, 0.8, 0.0, 0.42, 0.0, 0.22])], ONE, refined=True)
+    curve = found.curves["lesion"]
+    assert curve.patients == 1
+    assert found.settings["lesion"].p == 0.4  # the nearest to neutral that takes the voxel in: all right
+    assert found.settings["lesion"].q == 0.5
+    best = curve.at(found.settings["lesion"])
+    assert (best.dice, best.fnr, best.false_volume, best.false_lesions, best.lesions_found) == (1, 0, 0, 0, 1)
+    neutral = curve.at(Setting())
+    assert (neutral.dice, neutral.fnr, neutral.false_volume, neutral.false_lesions, neutral.lesions_found) == pytest.approx(
+        (4 / 5, 1 / 3, 0, 0, 1 / 2)
+    )
+    assert len(curve.points) == 2  # nothing beats having all and nothing else
+
+
+def test_a_threshold_is_a_dial_with_one_hand() -> None:
+    found = find_dial([row([1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0.9, 0.42, 0.32, 0.22, 0.12])], ONE, refined=False)
+    points = found.curves["lesion"].points
+    assert all(point.p + point.q == pytest.approx(1) for point in points)
+    assert found.settings["lesion"].p == pytest.approx(0.2)  # Dice 6/7 with one false voxel, against 4/5
+    by_false = {point.false_volume: point.fnr for point in points}
+    assert by_false == pytest.approx({0: 1 / 3, 1 / 3: 0}) or by_false == pytest.approx({0: 2 / 3, 1 / 3: 0})
+
+
+@pytest.mark.parametrize("labels", [CLASSES, REGIONS], ids=["classes", "regions"])
+@pytest.mark.parametrize("refined", [True, False])
+def test_points_are_what_the_whole_decision_gives(labels: LabelScheme, refined: bool) -> None:
+    """Every figure of every point, measured anew on whole volumes, the other targets at their best."""
+    answers = [noisy(seed, labels, patient=f"p{seed // 2}") for seed in range(4)]  # two patients of two images
+    found = find_dial(answers, labels, refined=refined)
+    for number, (target, curve) in enumerate(found.curves.items()):
+        assert curve.patients == 2
+        assert 3 < len(curve.points) <= 26
+        for point in curve.points:
+            settings = [*found.settings.values()]
+            settings[number] = point.setting
+            rows = [figures(each, labels, settings, number) for each in answers]
+            means = [np.mean([np.mean(pair) for pair in (column[:2], column[2:])]) for column in zip(*rows, strict=True)]
+            measured = (point.dice, point.fnr, point.false_lesions, point.lesions_found)
+            assert measured == pytest.approx(means[:4])
+            assert point.false_volume == pytest.approx(sum(row[4] for row in rows) / sum(row[5] for row in rows))
+        assert curve.at(found.settings[target]) is not None
+        assert curve.at(Setting()) is not None
+
+
+def figures(each: Answer, labels: LabelScheme, settings: list[Setting], number: int) -> tuple[float, ...]:
+    p, q = [setting.p for setting in settings], [setting.q for setting in settings]
+    mask = decide_corrected(each.decided, each.corrected, p=p, q=q, exclusive=labels.exclusive)[number]
+    known = each.case.known if each.case.known is not None else np.ones(mask.shape, bool)
+    mask, truth = mask & known, labels.masks(each.case.label)[number] & known
+    overlap, lesions = compare(mask, truth), compare_lesions(mask, truth, spacing_mm=(1, 1, 1))
+    assert lesions.count == cc3d.connected_components(truth, connectivity=26).max()
+    return (
+        *(overlap.dice, overlap.fnr, lesions.false_alarms, lesions.sensitivity),
+        *(overlap.false_positives, truth.sum()),
+    )
+
+
+def test_curves_only_fall_and_the_best_is_the_best() -> None:
+    answers = [noisy(seed, ONE, patient=f"p{seed}") for seed in range(3)]
+    found = find_dial(answers, ONE, refined=True)
+    curve = found.curves["lesion"]
+    best = curve.at(found.settings["lesion"])
+    assert best.dice >= max(point.dice for point in curve.points) - 0.0011
+    assert best.dice > curve.at(Setting()).dice
+    frontier = [point for point in curve.points if point.setting not in (Setting(), found.settings["lesion"])]
+    assert (np.diff([point.fnr for point in frontier]) > 0).all()
+    assert (np.diff([point.false_volume for point in frontier]) < 0).all()
 
 
 def test_the_neutral_setting_stays_where_none_is_better() -> None:
-    assert choose_dial(Validated(lambda _p, _q: 0.7)) == Dial(p=0.5, q=0.5)
-    assert choose_dial(Validated(lambda p, _q: 0.7 - (p < 0.5))) == Dial(p=0.5, q=0.5)
+    answers = [row([1, 1, 0, 0], [1, 1, 0, 0], [1.0, 1.0, 0.0, 0.0])]
+    for refined in (True, False):
+        found = find_dial(answers, ONE, refined=refined)
+        assert found.is_neutral
+        assert found.curves["lesion"].at(Setting()).dice == 1
 
 
-def test_the_authors_three_directions_are_among_those_tried() -> None:
-    stage = Validated(lambda _p, _q: 0.0)
-    choose_dial(stage)
-    assert {(0.5, 0.5), *product((0.3, 0.7), (0.3, 0.7))} <= {*stage.asked}
+def test_a_target_that_no_patient_has_stays_neutral() -> None:
+    codes, decided = np.array([1, 1, 0]).reshape(1, 1, 3), np.zeros((2, 1, 1, 3), bool)
+    corrected = np.array([[0.42, 0.42, 0.0], [0.3, 0.0, 0.3]]).reshape(2, 1, 1, 3)
+    found = find_dial([answer(codes, decided, corrected)], CLASSES, refined=True)
+    assert found.settings["core"] == Setting()
+    assert (found.curves["core"].patients, found.curves["core"].points) == (0, ())
+    assert found.settings["rim"].p == pytest.approx(0.4)
+    assert Dial.from_json(found.to_json()).settings == found.settings
+
+
+def test_without_validation_patients_nothing_is_known() -> None:
+    found = find_dial([], ONE, refined=True)
+    assert found.is_neutral
+    assert found.curves["lesion"].points == ()
+
+
+def test_an_image_without_the_target_counts_its_false_lesions_alone() -> None:
+    answers = [row([1, 0, 0, 0], [1, 0, 0, 0], [1.0, 0, 0, 0]), row([0] * 4, [1, 0, 1, 0], [0.9, 0, 0.9, 0], patient="p2")]
+    neutral = find_dial(answers, ONE, refined=True).curves["lesion"].at(Setting())
+    assert (neutral.dice, neutral.fnr, neutral.false_volume, neutral.false_lesions) == (1, 0, 2, 1)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from crgan.config import Config
+from crgan.model import Model
 from crgan.training.run import train
 
 MakeConfig = Callable[..., Config]
@@ -31,7 +32,7 @@ def test_it_tells_who_was_trained_on_and_what_came_of_it(page: str) -> None:
     assert re.search(r"Patients: \d for training, \d for validation", page)
     assert re.search(r"The generator alone reached a Dice of 0\.\d{3}", page)
     assert re.search(r"With the refiner, and the dial at \(0\.5, 0\.5\), it reached a Dice of 0\.\d{3}", page)
-    assert re.search(r"the dial was set to p = 0\.\d and q = 0\.\d", page)
+    assert "the dial was set for the best Dice of each target" in page
 
 
 def test_it_warns_of_its_own_figures(page: str) -> None:
@@ -40,8 +41,9 @@ def test_it_warns_of_its_own_figures(page: str) -> None:
 
 def test_it_lists_every_validation_and_draws_curves_and_patients(page: str) -> None:
     assert page.count(">adversarial<") == page.count(">refinement<") == 2
-    curves, patients = pictures(page)
+    curves, dial, patients = pictures(page)
     assert curves.width > curves.height
+    assert dial.width > dial.height
     assert len(np.unique(np.asarray(patients.convert("L")))) > 20
 
 
@@ -49,5 +51,15 @@ def test_systems_without_a_refiner_show_the_generator_alone(patients: Path, smal
     run = train(patients, tmp_path / "run", config=small_config(steps=4, system="unet"))
     alone = (run / "report.html").read_text(encoding="utf-8")
     assert "With the refiner" not in alone
-    assert "dial" not in alone
-    assert pictures(alone)[1].width < pictures(page)[1].width
+    assert "with the refiner" not in alone
+    assert pictures(alone)[2].width < pictures(page)[2].width
+
+
+def test_the_dial_is_shown_with_its_curves(trained: Path) -> None:
+    page, dial = (trained / "report.html").read_text(encoding="utf-8"), Model.load(trained).dial
+    for target, setting in dial.settings.items():
+        point = dial.curves[target].at(setting)
+        cells = [f"{setting.p:g}", f"{setting.q:g}", "–" if point is None else f"{point.dice:.3f}"]
+        assert re.search(rf"{target}</t[dh]>\s*" + r"\s*".join(rf"<td[^>]*>{re.escape(cell)}</td>" for cell in cells), page)
+    for line in ("whole with the refiner: FNR from", "whole generator alone: FNR from"):
+        assert line in page

@@ -4,6 +4,7 @@ import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from crgan.config import Config, read_config
+from crgan.dial import Dial
 from crgan.errors import CrganError
 from crgan.files import read_json
 from crgan.model import Model
@@ -268,9 +270,21 @@ def test_tensorboard_is_asked_for_by_name(patients: Path, small_config: MakeConf
         train(patients, tmp_path / "run", config=small_config(logger="tensorboard"))
 
 
-def test_the_dial_that_was_found_is_stored(patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch) -> None:
-    from crgan.model import Dial
+@pytest.mark.parametrize("system", ["rnn-cgan+refinement", "unet"])
+def test_the_dials_that_were_found_are_stored(
+    patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    found: list[tuple[bool, Dial]] = []
+    real = run_module.find_dial
 
-    monkeypatch.setattr(run_module, "choose_dial", lambda _: Dial(p=0.3, q=0.8))
-    run = train(patients, tmp_path / "run", config=small_config())
-    assert Model.load(run).dial == Dial(p=0.3, q=0.8)
+    def noted(*args: Any, refined: bool) -> Dial:
+        found.append((refined, real(*args, refined=refined)))
+        return found[-1][1]
+
+    monkeypatch.setattr(run_module, "find_dial", noted)
+    model = Model.load(train(patients, tmp_path / "run", config=small_config(system=system)))
+    by_kind = dict(found)
+    assert by_kind.keys() == ({True, False} if "refinement" in system else {False})
+    assert model.generator_dial.to_json() == by_kind[False].to_json()
+    assert model.dial.to_json() == by_kind["refinement" in system].to_json()
+    assert model.dial.curves["whole"].points

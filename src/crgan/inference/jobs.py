@@ -20,6 +20,7 @@ from crgan.cases.formats.dicom_seg import write_segmentation
 from crgan.cases.labels import LabelScheme
 from crgan.cases.reading import read_image
 from crgan.conformal import Promise, promised_set
+from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation, model_digest
@@ -27,10 +28,9 @@ from crgan.model import Model, Segmentation, model_digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of every case of a prediction; the settings are those of :func:`crgan.predict`."""
+    """What is asked of every case of a prediction: where the dial stands; the other settings are those of :func:`crgan.predict`."""
 
-    fn_threshold: float | None
-    fp_threshold: float | None
+    dial: Dial
     generator_only: bool
     probabilities: bool
     errors: bool
@@ -41,7 +41,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {**asdict(self), "promise": None if self.promise is None else self.promise.to_json()}
+        settings = {target: asdict(setting) for target, setting in self.dial.settings.items()}
+        return {**asdict(self), "dial": settings, "promise": None if self.promise is None else self.promise.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,8 @@ def segment_case(model: Model, job: CaseJob) -> None:
         array,
         spacing_mm=spacing_mm,
         case_id=case.case_id,
-        fn_threshold=request.fn_threshold,
-        fp_threshold=request.fp_threshold,
+        fn_threshold=request.dial.by_target("p"),
+        fp_threshold=request.dial.by_target("q"),
         generator_only=request.generator_only,
         maps=request.probabilities or request.errors or request.promise is not None,
         tta=request.tta,

@@ -13,6 +13,7 @@ from crgan.cases.formats.dicom_seg import require_highdicom
 from crgan.cases.integrity import check_cases
 from crgan.cases.layouts import open_dataset
 from crgan.conformal import Promise, Unit
+from crgan.dial import Thresholds
 from crgan.errors import CrganError, fail
 from crgan.executors import open_executor, work_through
 from crgan.files import write_json
@@ -30,8 +31,9 @@ def predict(
     images: Path | str,
     out: Path | str,
     *,
-    fn_threshold: float | None = None,
-    fp_threshold: float | None = None,
+    aim: str | None = None,
+    fn_threshold: Thresholds | None = None,
+    fp_threshold: Thresholds | None = None,
     generator_only: bool = False,
     probabilities: bool = False,
     errors: bool = False,
@@ -65,10 +67,13 @@ def predict(
     naming
         Name masks as a challenge's evaluation wants them, ``"brats"``, ``"lits"``, ``"msd"`` or ``"nnunet"``, and write
         its label values; ``labels.json`` is then left out.
+    aim
+        Turn the dial to where it served an aim best on validation patients: ``"dice"``, ``"max-fnr=0.1"`` or
+        ``"max-false-lesions=2"``; None for the best Dice.
     fn_threshold, fp_threshold
-        p and q of the dial; the model's own if None.
+        p and q of the dial, for all targets or for each by name; the model's own if None.
     generator_only
-        Leave the refiner out.
+        Leave the refiner out. The dial is then a threshold t of the generator's probabilities, p = t and q = 1 − t.
     probabilities, errors
         Also write the probability, or the false-negative and false-positive mask, of each target.
     max_fnr, per
@@ -120,6 +125,7 @@ def predict(
             fix="leave one of them out: calibration looked at each image once",
         )
     model = Model.load(run, device=device)
+    dial = model.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
@@ -131,8 +137,7 @@ def predict(
     schemes = {case.case_id: names.scheme(case, model.labels) for case in ordered.cases}
     _spare_inputs(masks.values(), dataset)
     request = Request(
-        fn_threshold=fn_threshold,
-        fp_threshold=fp_threshold,
+        dial=dial,
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,

@@ -17,6 +17,7 @@ from crgan.report.overlays import Overlay, Refinement, draw_overlays
 from crgan.report.plots import draw_curves
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide
+from crgan.training.dial_page import draw_dials, list_settings
 from crgan.training.validation import truth_masks
 
 MOST_PICTURED = 3
@@ -48,7 +49,7 @@ def write_page(
     write_report(
         path,
         title=f"Training of {config.system}",
-        summary=_summary(model, rows, patients),
+        summary=_summary(rows, patients),
         tables=[
             Table(
                 caption="Validation while training",
@@ -57,9 +58,10 @@ def write_page(
                 note="Means over the validation cases and targets: in the adversarial stage of the generator alone"
                 + (", in the refinement stage with the dial at (0.5, 0.5). " if model.refiner is not None else ". ")
                 + "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
-            )
+            ),
+            list_settings(model),
         ],
-        figures=[_curves(rows), *([_pictures(model, pictured)] if pictured else [])],
+        figures=[_curves(rows), *draw_dials(model), *([_pictures(model, pictured)] if pictured else [])],
         settings={
             "recipe": config.recipe,
             "system": config.system,
@@ -68,7 +70,6 @@ def write_page(
             "planes": ", ".join(config.planes or ()),
             "targets": ", ".join(model.labels.targets),
             "modalities": ", ".join(model.pipeline.modalities),
-            **({"dial": f"p = {model.dial.p:g}, q = {model.dial.q:g}"} if model.refiner is not None else {}),
             "computed with": f"{_device(config.device)}, {torch.get_num_threads()} threads",
             "versions": ", ".join(f"{name} {version(name)}" for name in ("crgan", "torch")) + f", Python {platform.python_version()}",
             "all settings": "config.yaml beside this page",
@@ -86,18 +87,16 @@ def _device(name: str) -> str:
     return ("GPU" if torch.cuda.is_available() else "CPU") if name == "auto" else name
 
 
-def _summary(model: Model, rows: Sequence[Mapping[str, str]], patients: Mapping[str, int]) -> str:
+def _summary(rows: Sequence[Mapping[str, str]], patients: Mapping[str, int]) -> str:
     who = ", ".join(f"{count} for {purpose}" for purpose, count in patients.items() if count)
     sentences = [f"Patients: {who}."]
     for stage, who_segments in (("adversarial", "The generator alone"), ("refinement", "With the refiner, and the dial at (0.5, 0.5), it")):
         best = max((row for row in rows if row["stage"] == stage), key=lambda row: float(row["dice"]), default=None)
         if best is not None:
             sentences.append(f"{who_segments} reached a Dice of {float(best['dice']):.3f} and an FNR of {float(best['fnr']):.3f}.")
-    if model.refiner is not None:
-        sentences.append(f"On the same cases the dial was set to p = {model.dial.p:g} and q = {model.dial.q:g}, for the best Dice.")
-    chosen = "the weights" if model.refiner is None else "the weights and the dial"
+    sentences.append("On the same cases the dial was set for the best Dice of each target.")
     caution = (
-        f"These figures chose {chosen}, so they flatter: how well the model does on new patients is told by "
+        "These figures chose the weights and the dial, so they flatter: how well the model does on new patients is told by "
         "`crgan predict` and `crgan evaluate` on patients that training has not read."
     )
     return "\n\n".join([" ".join(sentences), caution])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,39 +13,22 @@ from torch import nn
 
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config
-from crgan.evaluation.overlap import compare
 from crgan.networks.composition import corrected_logits, error_targets, hard_decision, on_doubts
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability, refine
+from crgan.training.dial import Answer
 from crgan.training.losses import binary_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
-from crgan.training.validation import mean_scores, truth_masks
+from crgan.training.validation import compare_targets, mean_scores, truth_masks
 
 # Places kept of each case to draw crops around.
 _PLACES = 20_000
 # Share of a target that may lie outside the candidates; tiles reach beyond them and get most of it back.
 _OUTSIDE = 0.01
 _CANDIDATE_BOUNDS = (0.02, 0.5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judged:
-    """A validation case at the voxels that matter: few enough to try many settings of the dial.
-
-    The others are background, and right so, whatever the dial, or not to be judged.
-
-    Parameters
-    ----------
-    decided, corrected, truth
-        The generator's decision, the corrected probability and the expert's masks, each ``(K, N)``.
-    """
-
-    decided: NDArray[np.bool_]
-    corrected: NDArray[np.float16]
-    truth: NDArray[np.bool_]
 
 
 class RefinementStage:
@@ -114,31 +96,20 @@ class RefinementStage:
 
     def validate(self) -> dict[str, float]:
         """Measure the corrected segmentation, at the neutral dial, on whole validation volumes."""
-        return self.scores_at(self.judge(least=0.5), p=0.5, q=0.5)
-
-    def scores_at(self, judged: Sequence[Judged], *, p: float, q: float) -> dict[str, float]:
-        """Mean Dice and FNR of the validation cases at a setting of the dial, ``p`` no smaller than they were judged for."""
         exclusive = self._labels.exclusive
         return mean_scores(
-            [
-                compare(mask, true)
-                for mask, true in zip(
-                    decide_corrected(case.decided, case.corrected, p=p, q=q, exclusive=exclusive), case.truth, strict=True
-                )
-            ]
-            for case in judged
+            compare_targets(
+                decide_corrected(answer.decided, answer.corrected, p=0.5, q=0.5, exclusive=exclusive), answer.case, self._labels
+            )
+            for answer in self.answers()
         )
 
-    def judge(self, *, least: float) -> list[Judged]:
-        """Correct what the generator said of each validation case, for settings of the dial with ``p`` from ``least`` on."""
+    def answers(self) -> Iterator[Answer]:
+        """Correct what the generator said of each validation case."""
         refiner, exclusive, targets = self.modules["refiner"].eval(), self._labels.exclusive, len(self._labels.targets)
-        judged = []
         for case, said in self._validation:
             corrected, _ = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
-            decided, truth = decide(said[:targets], exclusive=exclusive), truth_masks(case, self._labels)
-            matters = (decided | truth | (corrected >= least)).any(axis=0) & _known(case)
-            judged.append(Judged(decided=decided[:, matters], corrected=corrected[:, matters], truth=truth[:, matters]))
-        return judged
+            yield Answer(case=case, decided=decide(said[:targets], exclusive=exclusive), corrected=corrected)
 
 
 def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], labels: LabelScheme) -> float:

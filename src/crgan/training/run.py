@@ -16,10 +16,11 @@ from torch import nn
 
 from crgan.arrays import forget_mapped, mapped, write_array
 from crgan.config import Config, write_config
+from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.files import read_json, write_json
 from crgan.machine import choose_device, prepare_machine
-from crgan.model import Dial, Model
+from crgan.model import Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
 from crgan.planning import derive_settings
@@ -27,7 +28,7 @@ from crgan.preprocessing.stored import StoredCase
 from crgan.progress import Progress, Silent
 from crgan.sequences.sampler import TrainingCase
 from crgan.training.adversarial import AdversarialStage
-from crgan.training.dial import choose_dial
+from crgan.training.dial import find_dial
 from crgan.training.folder import DATA, SETTINGS, open_folder, remove_run
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
@@ -152,9 +153,8 @@ class _Run:
     def train(self) -> Model:
         """Train all networks of the system."""
         stage, generator = self._train_generator()
-        refiner, dial = None, Dial()
-        if self._config.has_refiner:
-            refiner, dial = self._train_refiner(stage, generator)
+        refiner, dial = self._train_refiner(stage, generator) if self._config.has_refiner else (None, None)
+        generator_dial = find_dial(stage.answers(), self._patients.labels, refined=False)
         return Model(
             generator=generator,
             refiner=refiner,
@@ -163,7 +163,8 @@ class _Run:
             labels=self._patients.labels,
             pipeline=self._patients.pipeline,
             fingerprint=self._patients.fingerprint,
-            dial=dial,
+            dial=generator_dial if dial is None else dial,
+            generator_dial=generator_dial,
         )
 
     def _train_generator(self) -> tuple[AdversarialStage, RecurrentUNet]:
@@ -260,7 +261,7 @@ class _Run:
         left = None if config.minutes is None else config.minutes * 60 - (time.monotonic() - self._begun)
         steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
         self._run(stage, steps=steps, seconds=left, validations=config.validations)
-        return refiner, choose_dial(stage)
+        return refiner, find_dial(stage.answers(), labels, refined=True)
 
     def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
         return run_stage(
