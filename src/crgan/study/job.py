@@ -10,7 +10,6 @@ from crgan.evaluation.evaluate import evaluate
 from crgan.inference.predict import predict
 from crgan.progress import Progress, Silent
 from crgan.study.plan import REFINED, Job
-from crgan.training.folder import SETTINGS
 from crgan.training.run import train
 
 SCORES, GENERATOR_SCORES = "scores", "scores-generator"
@@ -43,7 +42,7 @@ def run_job(job: Job, out: Path, progress: Progress | None = None) -> None:
     data, config = job.data, job.config
     run = folder / "run"
     if not (run / "model" / "model.json").exists():
-        train(data.data, run, config=config, resume=(run / SETTINGS).exists(), progress=progress)
+        train(data.data, run, config=config, resume=True, progress=progress)
     images, labels = data.images or data.data, data.labels or data.data
     # How the training data are read says nothing of test folders beside them.
     layout, pattern, group = (data.layout, data.pattern, data.group) if data.images is None else (None, None, None)
