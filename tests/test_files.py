@@ -157,6 +157,8 @@ ELSEWHERE = {
     ("cases/download/transfer.py", "_go_on"): "a part, kept to go on with, that gets the file's name when complete",
     ("report/overlays.py", "draw_overlays"): "into memory",
     ("report/plots.py", "_png"): "into memory",
+    ("report/svg.py", "svg"): "into memory",
+    ("report/viewer.py", "_jpeg"): "into memory",
 }
 
 
