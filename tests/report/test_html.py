@@ -119,6 +119,11 @@ def test_page_is_accessible(tmp_path: Path) -> None:
     assert {field["id"] for field in page.all("input") if field["type"] == "range"} == labelled
 
 
+def test_each_slice_is_on_the_page_once(tmp_path: Path) -> None:
+    pictures = [picture["href"] for picture in full_report(tmp_path / "report.html").all("image")]
+    assert len(pictures) == len(set(pictures)) == 4
+
+
 def test_long_tables_scroll_inside_their_box(tmp_path: Path) -> None:
     for rows in (3, 40):
         write_report(tmp_path / f"{rows}", title="", summary="", tables=[Table(caption="c", columns=["a"], rows=[["1"]] * rows)])

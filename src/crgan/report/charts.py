@@ -120,8 +120,9 @@ def draw_pairs(metric: str, systems: Mapping[str, Sequence[float | None]], patie
     if complete.any():
         axes.plot(places, table[:, complete].mean(axis=1), "D-", color=MARK, markersize=6, linewidth=2.2, zorder=5)
     axes.set_xlim(-0.25, len(table) - 0.75)
-    slant = {"rotation": 0, "ha": "center"} if len(table) < 4 else {"rotation": 20, "ha": "right"}
-    axes.set_xticks(places, [_short(name) for name in systems], **slant)
+    axes.set_xticks(places, [_short(name) for name in systems])
+    if len(table) > 3:
+        axes.tick_params(axis="x", labelrotation=20)
     axes.set_title(metric, fontsize="medium")
     axes.grid(axis="y")
     return drawing.svg()

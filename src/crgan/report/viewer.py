@@ -114,6 +114,11 @@ class Viewer:
     flat: bool
 
     @property
+    def hidden(self) -> tuple[Slice, ...]:
+        """All slices but the one that is shown first."""
+        return self.slices[: self.shown] + self.slices[self.shown + 1 :]
+
+    @property
     def size(self) -> int:
         """About how many bytes of a page it takes."""
         return sum(part.size for part in self.slices)
