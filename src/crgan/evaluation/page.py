@@ -117,6 +117,8 @@ def _sizes(evaluation: Evaluation) -> list[Section]:
         for sensitivity in (name for name in means if name.startswith("lesion_sensitivity_")):
             size = sensitivity.removeprefix("lesion_sensitivity_")
             total, missed = (evaluation.total(target, f"{name}_{size}") for name in ("lesions", "lesions_missed"))
+            if not total:
+                continue
             figures = (mean_with_interval(means[name]) for name in (sensitivity, f"lesion_dice_{size}", f"lesion_assd_mm_{size}"))
             words = size.replace("_", " ").replace("mm", f" {evaluation.unit}")
             rows.append([target, words, str(total), str(missed), *figures, str(means[sensitivity].n)])

@@ -158,9 +158,9 @@ def draw_sizes(
         axes.plot([rate.low, rate.high], [rate.share] * 2, color=MARK, linewidth=2.5, solid_capstyle="butt")
         middle = math.sqrt(rate.low * rate.high)
         axes.text(middle, -0.02, f"{rate.found}/{rate.lesions}", ha="center", va="top", fontsize="small")
-    for which, level, colour, marker in ((found, 1.2, MARK, "o"), (~found, -0.32, MISSED, "X")):
+    for which, level, colour, marker, opacity in ((found, 1.2, MARK, "o", 0.6), (~found, -0.32, MISSED, "X", 1.0)):
         heights = level + rng.uniform(-0.08, 0.08, int(which.sum()))
-        points = axes.scatter(diameters[which], heights, s=18, color=colour, alpha=0.6, marker=marker, linewidths=0, zorder=4)
+        points = axes.scatter(diameters[which], heights, s=22, color=colour, alpha=opacity, marker=marker, linewidths=0, zorder=4)
         chosen = [(name, size) for name, size, taken in zip(names, diameters, which, strict=True) if taken]
         points.set_urls(drawing.tips([Tip(text=f"{name}: {size:.3g} {unit}") for name, size in chosen]))
     axes.set_xscale("log", base=2)
