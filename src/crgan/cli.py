@@ -345,12 +345,12 @@ def calibrate(
 def evaluate(
     masks: Annotated[Path, typer.Argument(metavar="MASKS", help="Folder of predicted masks.")],
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="The experts' labels, in any layout.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv, lesions.csv and report.html.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv and report.html.")],
     cases: CaseList = None,
     split: SplitFile = None,
     part: SplitPart = "test",
     fold: SplitFold = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images, for pictures and the rates within the body.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images, for the false positive rate within the body.")] = None,
     empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or BraTS values.")] = "null",
     tolerance: Annotated[float, typer.Option(metavar="MM", help="Surfaces closer than this count as one (NSD).")] = 1.0,
     lesion_splits: Annotated[
@@ -393,7 +393,6 @@ def evaluate(
         layout=layout,
         pattern=pattern,
         group=group,
-        command=shlex.join(["crgan", *sys.argv[1:]]),
         progress=terminal_progress(console),
     )
     columns = shown(scores.summary)
@@ -434,27 +433,28 @@ def compare(
 def study(
     plan: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Data sets, systems, seeds and folds.")],
     out: Annotated[Path, typer.Option(help="Folder of the study; one that was begun is gone on with.")],
-    jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side, a process each.")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side, a process each.  [default: 1]")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Train on the workers of this Dask cluster instead.")] = None,
 ) -> None:
     """Train systems side by side and compare them.
 
     Every system gets the same patients and the same time; the tables say how sure a difference is.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     from crgan.console import terminal_progress
+    from crgan.executors import open_executor
     from crgan.study.plan import read_study
     from crgan.study.run import run_study
 
     console = _console()
+    if jobs is not None and scheduler is not None:
+        raise fail("Both --jobs and --scheduler were given.", fix="leave --jobs out: a cluster has the workers it has")
     read, progress = read_study(plan), terminal_progress(console)
-    if jobs == 1:
+    if scheduler is None and jobs in {None, 1}:
         run_study(read, out, progress=progress)
     else:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as executor:
+        with open_executor(jobs, scheduler) as executor:
             run_study(read, out, executor=executor, progress=progress)
-    console.print(f"Written to {out}: report.html, tables.md, tables.tex, tables.csv, comparison.json", markup=False, soft_wrap=True)
+    console.print(f"Written to {out}: report.html, tables, figures/, comparison.json", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -40,6 +40,7 @@ class DataSettings(Settings):
     fold: int | None = Field(None, ge=0)
     validation: float = Field(0.15, gt=0, lt=1)  # share of the training patients, at most
     validation_cases: int = Field(12, ge=1)  # about as many at most, or validation eats the training time
+    training_patients: int | None = Field(None, ge=1)  # train on so many, drawn by the seed; None: on all that are left
     classes: dict[int, str] | None = None  # names of label values; None: as the layout declares
     regions: dict[str, tuple[int, ...]] | None = None  # unions of label values, outermost first
     ignore: int | None = None  # label value of voxels that nobody annotated

@@ -125,3 +125,17 @@ def test_files_that_hold_no_scores_are_told(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(("p", "text"), [(None, "–"), (0.0004, "<0.001"), (0.0312, "0.031"), (1.0, "1.000")])
 def test_p_values(p: float | None, text: str) -> None:
     assert p_value(p) == text
+
+
+def test_a_difference_the_other_way_round() -> None:
+    scores = {
+        name: Scores.of({f"p{n}": {"x": {"dice": value + n / 100}} for n in range(4)}, patients={f"p{n}": f"p{n}" for n in range(4)})
+        for name, value in (("one", 0.5), ("two", 0.7))
+    }
+    comparison = compare_scores(scores, metrics=["dice"])
+    (forth,), (back,) = comparison.between("one", "two", "dice"), comparison.between("two", "one", "dice")
+    assert forth.paired.difference == pytest.approx(0.2)
+    assert (back.first, back.second, back.paired.difference) == ("two", "one", pytest.approx(-0.2))
+    assert (back.paired.ci_low, back.paired.ci_high) == pytest.approx((-(forth.paired.ci_high or 0), -(forth.paired.ci_low or 0)))
+    assert (back.paired.effect, back.paired.n) == (-1, 4)
+    assert comparison.between("one", "three", "dice") == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crgan.errors import CrganError
-from crgan.study.plan import read_study
+from crgan.study.plan import generator_sources, read_study
 
 WriteStudy = Callable[..., Path]
 SPLIT = {"data": "patients", "split": "split.json"}
@@ -37,6 +37,31 @@ def test_shared_generators_are_trained_once(write_study: WriteStudy, tmp_path: P
     assert [job.row.system for job in study.jobs()] == ["unet+refinement", "cgan", "rnn-unet+refinement", "rnn-unet"]
 
 
+def test_systems_that_differ_in_the_refiner_alone_share_a_generator(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = [
+        "unet",
+        "unet+refinement",
+        {"system": "unet+refinement", "name": "colder", "set": ["refinement.warm_start=false", "refiner_optimisation.dice=0"]},
+        {"system": "unet+refinement", "name": "other norm", "set": ["patient_wise=false"]},
+        {"system": "unet+refinement", "name": "longer", "set": ["generator_share=0.5"]},
+        "cgan+refinement",
+    ]
+    jobs = list(read_study(write_study(tmp_path / "s.yaml", sets={"a": SPLIT, "b": SPLIT}, systems=systems, seeds=[0, 1])).jobs())
+    found = {str(job): str(source.folder) for job, source in generator_sources(jobs).items()}
+    assert found == {f"{name}/colder/seed{seed}": f"{name}/unet+refinement/seed{seed}" for name in "ab" for seed in (0, 1)}
+
+
+def test_a_set_may_have_systems_and_seeds_and_numbers_of_patients_of_its_own(write_study: WriteStudy, tmp_path: Path) -> None:
+    sets = {"a": {**SPLIT, "systems": ["cgan"], "seeds": [5]}, "b": {**SPLIT, "training_patients": [4]}}
+    study = read_study(write_study(tmp_path / "s.yaml", sets=sets, systems=["unet", {"system": "cgan", "seeds": [1]}]))
+    jobs = list(study.jobs())
+    assert [str(job.folder) for job in jobs] == [
+        *("a/cgan/seed5", "b/unet/seed0", "b/unet/seed0-patients4", "b/cgan/seed1", "b/cgan/seed1-patients4")
+    ]
+    assert [job.config.data.training_patients for job in jobs] == [None, None, 4, None, 4]
+    assert [study.reference_of(name) for name in "ab"] == ["cgan", "unet"]
+
+
 @pytest.mark.parametrize(
     ("values", "where", "expected"),
     [
@@ -49,6 +74,11 @@ def test_shared_generators_are_trained_once(write_study: WriteStudy, tmp_path: P
         ({"sets": {"a": SPLIT}, "systems": ["unet", "unet"]}, "study", "a name each"),
         ({"sets": {"a": SPLIT}, "steps": None}, "study", "minutes or steps"),
         ({"sets": {"a": SPLIT}, "minutes": 3}, "study", "minutes or steps"),
+        ({"sets": {"a": {**SPLIT, "systems": ["cgan"]}}}, "study", "not cgan in sets.a.systems"),
+        ({"sets": {"a": SPLIT}, "reference": "cgan"}, "study", "not cgan in reference"),
+        ({"sets": {"a": SPLIT}, "systems": [{"system": "unet", "ablation_of": "vnet"}]}, "study", "not vnet in ablation_of of unet"),
+        ({"sets": {"a": {**SPLIT, "tables": "heart"}}}, "sets.a.tables", "'brain', 'liver' or 'cells'"),
+        ({"sets": {"a": {**SPLIT, "targets": {"WT": "x"}}}}, "sets.a", "targets only with tables"),
         ({"sets": {"a": SPLIT}, "sede": 3}, "sede", "Extra inputs are not permitted"),
     ],
 )
@@ -73,3 +103,9 @@ def test_a_file_that_is_no_study(tmp_path: Path, text: str | None, said: str) ->
         path.write_text(text, encoding="utf-8")
     with pytest.raises(CrganError, match=said):
         read_study(path)
+
+
+@pytest.mark.parametrize(("name", "jobs"), [("study", 38), ("ablations", 13)])
+def test_the_studies_that_come_along_can_be_read(repository: Path, name: str, jobs: int) -> None:
+    study = read_study(repository / "benchmarks" / f"{name}.yaml")
+    assert len([*study.jobs()]) == jobs

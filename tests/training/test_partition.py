@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_the_seed_draws_the_validation_patients(dataset: Dataset) -> None:
     draws = {divide(dataset, settings, seed=seed).validation for seed in range(8)}
     assert len(draws) > 1
     assert divide(dataset, settings, seed=3) == divide(dataset, settings, seed=3)
+
+
+def test_fewer_training_patients_are_among_more_and_are_validated_alike(dataset: Dataset) -> None:
+    found = [divide(dataset, DataSettings(validation=0.3, training_patients=count), seed=2) for count in (1, 3, 5, None)]
+    assert [len(partition.train) for partition in found] == [1, 3, 5, 7]
+    for fewer, more in pairwise(found):
+        assert {*fewer.train} < {*more.train}
+        assert fewer.validation == more.validation
+    others = {divide(dataset, DataSettings(training_patients=3), seed=seed).train for seed in range(4)}
+    assert len(others) > 1
+
+
+def test_more_training_patients_than_there_are_cannot_be_drawn(dataset: Dataset) -> None:
+    with pytest.raises(CrganError, match=r"up to 9[\s\S]*got:\s+10"):
+        divide(dataset, DataSettings(training_patients=10, validation_cases=2), seed=0)
 
 
 def test_test_patients_of_a_split_are_not_trained_on(dataset: Dataset, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from crgan.evaluation.paired import FEWEST_TO_TEST, Paired, compare_paired, holm
 from crgan.evaluation.pairs import some
 from crgan.evaluation.ranking import Rank, is_ranked, lower_is_better, rank_systems
 from crgan.evaluation.scores import Scores
-from crgan.evaluation.tables import ALSO_SHOWN, SHOWN, number
+from crgan.evaluation.tables import ALSO_SHOWN, FAIR, SHOWN, number
 from crgan.files import read_json
 
 METRICS = (*SHOWN, "precision", *ALSO_SHOWN)
@@ -42,6 +42,10 @@ class Difference:
     wilcoxon_holm: float | None = None
     permutation_holm: float | None = None
 
+    def reversed(self) -> Difference:
+        """The same, of the first less the second."""
+        return replace(self, first=self.second, second=self.first, paired=self.paired.reversed())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemComparison:
@@ -67,6 +71,14 @@ class SystemComparison:
     left_out: tuple[str, ...]
     differences: tuple[Difference, ...]
     ranking: Mapping[str, Mapping[str, Sequence[Rank]]]
+
+    def between(self, first: str, second: str, metric: str) -> list[Difference]:
+        """What ``second`` has more of a metric than ``first``, target by target; none if it was not compared."""
+        return [
+            difference if difference.first == first else difference.reversed()
+            for difference in self.differences
+            if difference.metric == metric and {difference.first, difference.second} == {first, second}
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -200,7 +212,7 @@ def difference_rows(comparison: SystemComparison) -> list[list[str]]:
             difference.target,
             _heading(difference.metric),
             f"{difference.second} − {difference.first}",
-            _with_interval(difference.paired),
+            difference_text(difference),
             "–" if difference.paired.effect is None else f"{difference.paired.effect:+.2f}".replace("-", "−"),
             p_value(difference.wilcoxon_holm),
             p_value(difference.permutation_holm),
@@ -208,6 +220,11 @@ def difference_rows(comparison: SystemComparison) -> list[list[str]]:
         ]
         for difference in comparison.differences
     ]
+
+
+def difference_text(difference: Difference) -> str:
+    """A difference with its interval, ``+0.012 [−0.003, +0.028]``."""
+    return _with_interval(difference.paired)
 
 
 def rank_rows(comparison: SystemComparison) -> list[list[str]]:
@@ -249,7 +266,7 @@ def p_value(p: float | None) -> str:
 
 
 def _heading(metric: str) -> str:
-    return (SHOWN | ALSO_SHOWN).get(metric, metric)
+    return (SHOWN | ALSO_SHOWN | FAIR).get(metric, metric)
 
 
 def _with_interval(paired: Paired) -> str:

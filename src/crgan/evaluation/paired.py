@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,16 @@ class Paired:
     wilcoxon_p: float | None
     permutation_p: float | None
 
+    def reversed(self) -> Paired:
+        """The same comparison, of the first less the second."""
+        return replace(
+            self,
+            difference=_minus(self.difference),
+            ci_low=_minus(self.ci_high),
+            ci_high=_minus(self.ci_low),
+            effect=_minus(self.effect),
+        )
+
 
 def compare_paired(first: Sequence[float | None], second: Sequence[float | None], patients: Sequence[str]) -> Paired:
     """Compare two systems patient by patient.
@@ -81,6 +91,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         least = max(least, min(1.0, (len(order) - rank) * p))
         corrected[index] = least
     return corrected
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value
 
 
 def _by_patient(first: Sequence[float | None], second: Sequence[float | None], patients: Sequence[str]) -> NDArray[np.float64]:

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from crgan.evaluation.statistics import FEWEST_PATIENTS, patient_draws
 
-_LOWER_IS_BETTER = {"fnr", "fpr", "fpr_foreground", "voe", "fdr", "lesion_false_alarms"}
+_LOWER_IS_BETTER = {
+    *("fnr", "fpr", "fpr_foreground", "voe", "fdr", "lesion_false_alarms"),
+    *("fnr_matched", "fpr_matched", "fnr_best", "fpr_best", "curve_area"),
+}
 _NO_ORDER = {"rvd", "truth_mm3", "lesions"}
 
 

@@ -10,6 +10,15 @@ SHOWN = {"dice": "Dice", "fnr": "FNR", "fpr": "FPR", "hd95_mm": "HD95 mm"}
 """The metrics a table of scores shows, and under which headings; all others are in the files."""
 ALSO_SHOWN = {"lesion_f1": "lesion F1", "seg": "SEG"}
 """What it shows besides where it was measured."""
+FAIR = {
+    "fnr_matched": "FNR at matched FPR",
+    "dice_best": "Dice at best threshold",
+    "fnr_best": "FNR at best threshold",
+    "curve_area": "mean FNR of the curve",
+    "fpr_matched": "FPR where matched",
+    "fpr_best": "FPR at best threshold",
+}
+"""Figures at operating points that were chosen by the same rule for every system (:mod:`crgan.evaluation.operating_points`)."""
 
 
 def shown(summary: Mapping[str, Mapping[str, Mean]]) -> dict[str, str]:
@@ -25,11 +34,6 @@ def number(value: float | None) -> str:
     if 0 < abs(value) < 0.01:
         return f"{value:.2g}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
-
-
-def count(amount: int, thing: str) -> str:
-    """``1 lesion``, ``1,234 lesions``."""
-    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
 
 
 def mean_with_interval(mean: Mean) -> str:

@@ -1,22 +1,47 @@
-"""One job of a study: train, segment the test patients with and without the refiner, score."""
+"""One job of a study: train, segment the validation and test patients with and without the refiner, score, take down."""
 
 from __future__ import annotations
 
+import csv
+import shutil
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
+from crgan.cases.case import Dataset
 from crgan.cases.layouts import open_dataset
 from crgan.cases.splits import read_split
 from crgan.evaluation.evaluate import evaluate
+from crgan.evaluation.predicted import Predicted, find_predicted
+from crgan.evaluation.scores import Scores
+from crgan.files import read_json
 from crgan.inference.predict import predict
 from crgan.progress import Progress, Silent
-from crgan.study.plan import REFINED, Job
+from crgan.study.pictures import write_pictures
+from crgan.study.plan import REFINED, DataSet, Job
+from crgan.study.record import GENERATOR, RECORD, SYSTEM, Measured, Record, settings_digest
+from crgan.study.sweeping import DialSweep, Sweep, mean_dial, sweep_case, sweep_dial
+from crgan.training.folder import DATA, SETTINGS
+from crgan.training.reuse import reuse_generator
 from crgan.training.run import train
 
-SCORES, GENERATOR_SCORES = "scores", "scores-generator"
+PICTURES = "overlays.png"
 
 
-def run_job(job: Job, out: Path, progress: Progress | None = None) -> None:
-    """Do what is left of a job; one that is over is left as it is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How a side of a data set is read: where images and labels are, which cases, and how the folders are laid out."""
+
+    images: Path
+    labels: Path
+    cases: tuple[str, ...] | None
+    layout: str | None = None
+    pattern: str | None = None
+    group: str | None = None
+
+
+def run_job(job: Job, out: Path, source: Job | None = None, progress: Progress | None = None) -> None:
+    """Do what is left of a job; one that is over, because its record is there, is left as it is.
 
     Parameters
     ----------
@@ -24,6 +49,8 @@ def run_job(job: Job, out: Path, progress: Progress | None = None) -> None:
         What to do.
     out
         The study's folder.
+    source
+        A job that is over and whose generator is this one's too.
     progress
         Follows the work.
 
@@ -34,53 +61,159 @@ def run_job(job: Job, out: Path, progress: Progress | None = None) -> None:
     """
     progress = progress or Silent()
     folder = out / job.folder
-    wanted = {SCORES: "masks"}
-    if job.row.system.endswith(REFINED):
-        wanted[GENERATOR_SCORES] = "masks-generator"
-    if all((folder / name / "scores.json").exists() for name in wanted):
+    if (folder / RECORD).exists():
         return
-    data, config = job.data, job.config
     run = folder / "run"
-    if not (run / "model" / "model.json").exists():
-        train(data.data, run, config=config, resume=True, progress=progress)
-    images, labels = data.images or data.data, data.labels or data.data
-    # How the training data are read says nothing of test folders beside them.
-    layout, pattern, group = (data.layout, data.pattern, data.group) if data.images is None else (None, None, None)
-    cases = _test_cases(job)
-    for name, masks in wanted.items():
-        generator_only = name == GENERATOR_SCORES
-        predict(
-            run,
-            images,
-            folder / masks,
-            generator_only=generator_only,
-            cases=cases,
-            overwrite=True,
-            device=config.device,
-            threads=config.threads,
-            layout=layout,
-            pattern=pattern,
-            group=group,
-            progress=progress,
-        )
-        evaluate(
-            folder / masks,
-            labels,
-            out=folder / name,
-            cases=cases,
-            overwrite=True,
-            workers=config.threads,
-            layout=layout,
-            pattern=pattern,
-            group=group,
-            progress=progress,
-        )
+    if not _finished(run):
+        begun = (run / SETTINGS).exists()
+        if source is not None and not begun and _finished(out / source.folder / "run"):
+            reuse_generator(out / source.folder / "run", run, job.config)
+            begun = True
+        train(job.data.data, run, config=job.config, resume=begun, progress=progress)
+    _Work(job, folder, run, progress).take_down()
 
 
-def _test_cases(job: Job) -> tuple[str, ...] | None:
-    """The cases of the split's test side; None where all cases of the test folder are meant."""
+def _finished(run: Path) -> bool:
+    return (run / "model" / "model.json").exists()
+
+
+class _Work:
+    """All that follows training."""
+
+    def __init__(self, job: Job, folder: Path, run: Path, progress: Progress) -> None:
+        self._job, self._folder, self._run, self._progress = job, folder, run, progress
+        self._test, self._validation = _test_side(job), _validation_side(job, run)
+
+    def take_down(self) -> None:
+        """Segment, score and sweep; the record comes last, since it is what makes the job be over."""
+        kinds = (SYSTEM, GENERATOR) if self._job.row.system.endswith(REFINED) else (SYSTEM,)
+        rows = {kind: self._measure(kind) for kind in kinds}
+        model = read_json(self._run / "model" / "model.json")
+        journal = _journal(self._run)
+        record = Record(
+            settings=settings_digest(self._job.config),
+            trained_on=len(read_json(self._run / DATA)["patients"]["train"]),
+            minutes=_minutes(journal),
+            journal=journal,
+            rows=rows,
+            dial={target: (found["p"], found["q"]) for target, found in model["dial"].items()},
+            dial_sweep=self._sweep_dial() if GENERATOR in rows else None,
+            versions={name: version(name) for name in ("crgan", "torch")},
+        )
+        predicted = {kind: {case.pair.case_id: case for case in self._found(kind, "test")} for kind in rows}
+        write_pictures(self._folder / PICTURES, predicted[SYSTEM], predicted.get(GENERATOR))
+        for kind in rows:  # large, and all that is in them has been counted
+            shutil.rmtree(self._place(kind, "validation"))
+            shutil.rmtree(self._place(kind, "test") / "maps")
+        record.write(self._folder / RECORD)
+
+    def _measure(self, kind: str) -> Measured:
+        for side, reading in (("test", self._test), ("validation", self._validation)):
+            predict(
+                self._run,
+                reading.images,
+                self._place(kind, side),
+                generator_only=kind == GENERATOR,
+                probabilities=True,
+                errors=kind == SYSTEM and self._job.row.system.endswith(REFINED) and side == "test",
+                cases=reading.cases,
+                overwrite=True,
+                device=self._job.config.device,
+                threads=self._job.config.threads,
+                layout=reading.layout,
+                pattern=reading.pattern,
+                group=reading.group,
+                progress=self._progress,
+            )
+        scores = evaluate(
+            self._place(kind, "test"),
+            self._test.labels,
+            out=self._folder / ("scores" if kind == SYSTEM else f"scores-{kind}"),
+            cases=self._test.cases,
+            images=self._test.images,
+            overwrite=True,
+            workers=self._job.config.threads,
+            layout=self._test.layout,
+            pattern=self._test.pattern,
+            group=self._test.group,
+            progress=self._progress,
+        )
+        # The same name in a folder of its own is not the same patient.
+        elsewhere = "" if self._job.data.images is None else "training: "
+        return Measured(
+            scores=replace(scores, patients=_short(scores, self._test.labels)),
+            validation=self._sweep(kind, "validation", prefix=elsewhere),
+            test=self._sweep(kind, "test"),
+        )
+
+    def _sweep(self, kind: str, side: str, *, prefix: str = "") -> Sweep:
+        patients, counts = {}, {}
+        labels = (self._test if side == "test" else self._validation).labels
+        for case in self._found(kind, side):
+            patients[case.pair.case_id] = prefix + _shortened(case.patient, labels)
+            counts[case.pair.case_id] = sweep_case(case)
+        targets = next(iter(counts.values()))
+        return Sweep(patients=patients, counts={target: {case: found[target] for case, found in counts.items()} for target in targets})
+
+    def _sweep_dial(self) -> DialSweep:
+        both = zip(self._found(GENERATOR, "test"), self._found(SYSTEM, "test"), strict=True)
+        return mean_dial([sweep_dial(generator, system) for generator, system in both])
+
+    def _found(self, kind: str, side: str) -> list[Predicted]:
+        reading = self._test if side == "test" else self._validation
+        return list(
+            find_predicted(
+                self._place(kind, side),
+                reading.labels,
+                reading.images,
+                cases=reading.cases,
+                layout=reading.layout,
+                pattern=reading.pattern,
+                group=reading.group,
+            )
+        )
+
+    def _place(self, kind: str, side: str) -> Path:
+        name = "masks" if side == "test" else "validation"
+        return self._folder / (name if kind == SYSTEM else f"{name}-{kind}")
+
+
+def _test_side(job: Job) -> _Reading:
+    """The cases of the split's test side, or all of the test folder."""
     data = job.data
-    if data.split is None:
-        return None
-    dataset = open_dataset(data.data, layout=data.layout, pattern=data.pattern, group=data.group)
-    return tuple(read_split(data.split, dataset, fold=job.fold).test)
+    if data.images is not None and data.labels is not None:
+        return _Reading(images=data.images, labels=data.labels, cases=None)  # they need not be laid out as the training data are
+    dataset = _dataset(data)
+    cases = None if data.split is None else tuple(read_split(data.split, dataset, fold=job.fold).test)
+    return _Reading(images=data.data, labels=data.data, cases=cases, layout=data.layout, pattern=data.pattern, group=data.group)
+
+
+def _validation_side(job: Job, run: Path) -> _Reading:
+    """The cases of the run's own validation patients."""
+    data = job.data
+    held = set(read_json(run / DATA)["patients"]["validation"])
+    cases = tuple(case.case_id for case in _dataset(data).labelled if case.patient_id in held)
+    return _Reading(images=data.data, labels=data.data, cases=cases, layout=data.layout, pattern=data.pattern, group=data.group)
+
+
+def _dataset(data: DataSet) -> Dataset:
+    return open_dataset(data.data, layout=data.layout, pattern=data.pattern, group=data.group)
+
+
+def _journal(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _minutes(journal: list[dict[str, str]]) -> float:
+    """Minutes of all stages together; the last row of a stage tells how long it took."""
+    return sum({row["stage"]: float(row["seconds"]) for row in journal}.values()) / 60
+
+
+def _short(scores: Scores, labels: Path) -> dict[str, str]:
+    return {case: _shortened(patient, labels) for case, patient in scores.patients.items()}
+
+
+def _shortened(patient: str, labels: Path) -> str:
+    """A patient's folder, below that of the labels: where the data lay is nobody else's business."""
+    return Path(patient).relative_to(labels).as_posix() if Path(patient).is_relative_to(labels) else patient

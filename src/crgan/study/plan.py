@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from crgan.config import SYSTEMS, Config, Settings, load_config
 from crgan.errors import CrganError, Problem, fail
+from crgan.training.reuse import generator_settings
 
 REFINED = "+refinement"
 
@@ -24,6 +25,7 @@ class Row(Settings):
     name: str = ""  # in tables and folders; the system's name if empty
     set: tuple[str, ...] = ()  # settings that differ, as in `crgan train --set`
     seeds: tuple[int, ...] | None = Field(None, min_length=1)  # None: those of the study
+    ablation_of: str | None = None  # name of the system that this one lacks a part of
 
     @field_validator("system")
     @classmethod
@@ -49,6 +51,11 @@ class DataSet(Settings):
     minutes: float | None = Field(None, gt=0)  # None: those of the study
     steps: int | None = Field(None, gt=0)
     set: tuple[str, ...] = ()
+    systems: tuple[str, ...] | None = Field(None, min_length=1)  # names of the study's systems; None: all of them
+    seeds: tuple[int, ...] | None = Field(None, min_length=1)  # in place of those of the study and its systems
+    training_patients: tuple[int, ...] = ()  # also train on so many of the patients, to see what more of them bring
+    tables: Literal["brain", "liver", "cells"] | None = None  # which of the paper's tables it fills
+    targets: Mapping[str, str] = Field(default_factory=dict)  # what the paper's targets are called here, where they have other names
     layout: str | None = None
     pattern: str | None = None
     group: str | None = None
@@ -59,6 +66,8 @@ class DataSet(Settings):
             raise ValueError("either split, or images and labels of the patients to test on")
         if self.folds is not None and self.split is None:
             raise ValueError("folds only with split")
+        if self.targets and self.tables is None:
+            raise ValueError("targets only with tables")
         return self
 
 
@@ -73,6 +82,7 @@ class Study(Settings):
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     set: tuple[str, ...] = ()
     threads: int | None = Field(None, ge=1)
+    reference: str | None = None  # the system whose false positive rate the others are held to; None: unet, else the first
     share_generators: bool = False  # score a system without refiner by the generator of the one with it
 
     @field_validator("systems", mode="before")
@@ -83,8 +93,13 @@ class Study(Settings):
     @model_validator(mode="after")
     def _check(self) -> Study:
         labels = [row.label for row in self.systems]
-        if len({_folder_name(label) for label in labels}) < len(labels):
+        if len({folder_name(label) for label in labels}) < len(labels):
             raise ValueError("systems with a name each where they differ in nothing else")
+        named = [(f"sets.{name}.systems", label) for name, data in self.sets.items() for label in data.systems or ()]
+        named += [(f"ablation_of of {row.label}", row.ablation_of) for row in self.systems if row.ablation_of is not None]
+        named += [] if self.reference is None else [("reference", self.reference)]
+        if unknown := [f"{label} in {where}" for where, label in named if label not in labels]:
+            raise ValueError(f"names of systems that are listed, {', '.join(labels)}; not {', '.join(unknown)}")
         for name, data in self.sets.items():
             if (data.minutes or data.steps) is None and (self.minutes is None) == (self.steps is None):
                 raise ValueError(f"minutes or steps, for all sets or for {name}")
@@ -93,18 +108,34 @@ class Study(Settings):
     def jobs(self) -> Iterator[Job]:
         """Every training of the study; those of one data set after another."""
         for name, data in self.sets.items():
-            for row in self.systems:
-                if self.refined(row) is None:
-                    for seed in row.seeds or self.seeds:
-                        for fold in data.folds or (None,):
-                            yield Job(study=self, set_name=name, row=row, seed=seed, fold=fold)
+            for row in self.rows(name):
+                if self.refined(name, row) is None:
+                    for patients in (None, *data.training_patients):
+                        yield from self.jobs_of(name, row, patients)
 
-    def refined(self, row: Row) -> Row | None:
+    def jobs_of(self, set_name: str, row: Row, patients: int | None = None) -> Iterator[Job]:
+        """The trainings of one system on one data set: every seed and fold."""
+        data = self.sets[set_name]
+        for seed in data.seeds or row.seeds or self.seeds:
+            for fold in data.folds or (None,):
+                yield Job(study=self, set_name=set_name, row=row, seed=seed, fold=fold, patients=patients)
+
+    def rows(self, set_name: str) -> list[Row]:
+        """The systems that are trained on a data set."""
+        wanted = self.sets[set_name].systems
+        return [row for row in self.systems if wanted is None or row.label in wanted]
+
+    def refined(self, set_name: str, row: Row) -> Row | None:
         """The row whose generator is also this row's, where generators are shared."""
         if not self.share_generators or row.system.endswith(REFINED):
             return None
-        others = (other for other in self.systems if other.system == row.system + REFINED)
+        others = (other for other in self.rows(set_name) if other.system == row.system + REFINED)
         return next((other for other in others if (other.set, other.seeds) == (row.set, row.seeds)), None)
+
+    def reference_of(self, set_name: str) -> str:
+        """The system whose false positive rate the others are held to on a data set."""
+        labels = [row.label for row in self.rows(set_name)]
+        return next((label for label in (self.reference, "unet") if label in labels), labels[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +152,8 @@ class Job:
         The system.
     seed, fold
         Of the run; no fold where the test patients are in folders of their own or the split has none.
+    patients
+        Train on so many; None for all.
     """
 
     study: Study
@@ -128,6 +161,7 @@ class Job:
     row: Row
     seed: int
     fold: int | None
+    patients: int | None = None
 
     @property
     def data(self) -> DataSet:
@@ -137,7 +171,8 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where its files lie, below the study's folder."""
-        return job_folder(self.set_name, self.row, self.seed, self.fold)
+        parts = [f"seed{self.seed}", *(f"{name}{n}" for name, n in (("fold", self.fold), ("patients", self.patients)) if n is not None)]
+        return Path(folder_name(self.set_name)) / folder_name(self.row.label) / "-".join(parts)
 
     @property
     def config(self) -> Config:
@@ -155,6 +190,7 @@ class Job:
             **{
                 "data.split": data.split,
                 "data.fold": self.fold,
+                "data.training_patients": self.patients,
                 "data.layout": data.layout,
                 "data.pattern": data.pattern,
                 "data.group": data.group,
@@ -162,9 +198,24 @@ class Job:
         )
 
 
-def job_folder(set_name: str, row: Row, seed: int, fold: int | None) -> Path:
-    """Where the files of a training lie, below the study's folder."""
-    return Path(_folder_name(set_name)) / _folder_name(row.label) / (f"seed{seed}" if fold is None else f"seed{seed}-fold{fold}")
+def generator_sources(jobs: Iterable[Job]) -> dict[Path, Job]:
+    """Find the jobs that need no generator of their own: those of a system that differs from an earlier one's in the refiner alone.
+
+    Returns
+    -------
+    dict
+        By the folder of such a job, the job whose generator it takes over.
+    """
+    first: dict[tuple[str, str], Job] = {}
+    sources: dict[Path, Job] = {}
+    for job in jobs:
+        if job.row.system.endswith(REFINED):
+            key = (job.set_name, generator_settings(job.config))
+            if key in first:
+                sources[job.folder] = first[key]
+            else:
+                first[key] = job
+    return sources
 
 
 def read_study(path: Path | str) -> Study:
@@ -209,5 +260,6 @@ def _from_here(data: DataSet, folder: Path) -> DataSet:
     return data.model_copy(update={name: (folder / place).resolve() for name, place in places.items() if place is not None})
 
 
-def _folder_name(text: str) -> str:
+def folder_name(text: str) -> str:
+    """A name as that of a folder or a file: what may not stand in one becomes a hyphen."""
     return re.sub(r"[^\w.+=-]+", "-", text).strip("-")

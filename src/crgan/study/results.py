@@ -1,18 +1,21 @@
-"""The scores of a study's systems, each over all of its seeds and folds, and how they compare."""
+"""The results of a study's systems, each over all of its seeds and folds, and how they compare."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from crgan.evaluation.compare import SystemComparison, compare_scores, read_scores
+from crgan.evaluation.compare import SystemComparison, compare_scores
 from crgan.evaluation.metrics import Metrics
 from crgan.evaluation.scores import Scores
-from crgan.study.job import GENERATOR_SCORES, SCORES
-from crgan.study.plan import REFINED, Row, Study, job_folder
+from crgan.evaluation.tables import FAIR
+from crgan.study.fair import Trained, fair_scores, mean_over_seeds
+from crgan.study.plan import REFINED, Job, Row, Study, generator_sources
+from crgan.study.record import GENERATOR, RECORD, SYSTEM, Record, read_record, settings_digest
+
+ALONE = ", its generator alone"
+"""After a system's name: the row of its generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,59 +27,102 @@ class SetResults:
     name
         Of the data set.
     rows
-        The scores of each row of the tables, in their order.
+        The scores of each row of the tables, in their order, by the systems' own decisions.
     comparison
         Of every two rows on the same patients; None if there is only one.
+    fair
+        Of each row, the figures of every patient at operating points chosen by the same rule.
+    fair_comparison
+        Of every two rows there; None if there is only one.
+    reference
+        The system whose false positive rate the others are held to.
+    records
+        By row, the record of each training with its job.
+    kinds
+        By row, which part of the records it is: the system, or its generator alone.
+    fewer
+        By row and number of training patients, the scores of trainings on some of the patients, and on all.
     """
 
     name: str
     rows: Mapping[str, Scores]
     comparison: SystemComparison | None
+    fair: Mapping[str, Scores]
+    fair_comparison: SystemComparison | None
+    reference: str
+    records: Mapping[str, list[tuple[Job, Record]]]
+    kinds: Mapping[str, str]
+    fewer: Mapping[str, Mapping[int, Scores]] = field(default_factory=dict)
 
 
 def gather(study: Study, set_name: str, out: Path) -> SetResults:
-    """Read the scores of all jobs of a data set.
+    """Read the records of all jobs of a data set.
 
     A case's figures are averaged over the seeds before anything else: seeds are no patients, and do not narrow an
-    interval over patients. With a refiner there is a row more, for the generator alone.
+    interval over patients. With a refiner there is a row more, for the generator alone, unless it was taken over.
     """
-    rows: dict[str, Scores] = {}
-    for row in study.systems:
-        refined = study.refined(row)
+    records: dict[str, list[tuple[Job, Record]]] = {}
+    kinds: dict[str, str] = {}
+    fewer: dict[str, dict[int, Scores]] = {}
+    listed = study.rows(set_name)
+    sources = generator_sources(study.jobs())
+    for row in listed:
+        refined = study.refined(set_name, row)
         if refined is not None:
-            rows[row.label] = _of(study, set_name, refined, out, GENERATOR_SCORES)
+            records[row.label], kinds[row.label] = _records(study, set_name, refined, out), GENERATOR
             continue
-        if row.system.endswith(REFINED) and not any(study.refined(other) is row for other in study.systems):
-            rows[f"{row.label}, its generator alone"] = _of(study, set_name, row, out, GENERATOR_SCORES)
-        rows[row.label] = _of(study, set_name, row, out, SCORES)
-    return SetResults(name=set_name, rows=rows, comparison=compare_scores(rows) if len(rows) > 1 else None)
+        found = _records(study, set_name, row, out)
+        own = any(job.folder not in sources for job, _ in found)  # else another row shows its generator already
+        if row.system.endswith(REFINED) and own and not any(study.refined(set_name, other) is row for other in listed):
+            records[row.label + ALONE], kinds[row.label + ALONE] = found, GENERATOR
+        records[row.label], kinds[row.label] = found, SYSTEM
+        if study.sets[set_name].training_patients:
+            fewer[row.label] = _fewer(study, set_name, row, out)
+    rows = {name: _scores(found, kinds[name]) for name, found in records.items()}
+    trained = {
+        name: [Trained(seed=job.seed, fold=job.fold, measured=record.rows[kinds[name]]) for job, record in found]
+        for name, found in records.items()
+    }
+    fair = fair_scores(trained, reference=study.reference_of(set_name))
+    several = len(rows) > 1
+    return SetResults(
+        name=set_name,
+        rows=rows,
+        comparison=compare_scores(rows) if several else None,
+        fair=fair,
+        fair_comparison=compare_scores(fair, metrics=tuple(FAIR)) if several else None,
+        reference=study.reference_of(set_name),
+        records=records,
+        kinds=kinds,
+        fewer=fewer,
+    )
 
 
-def _of(study: Study, set_name: str, row: Row, out: Path, kind: str) -> Scores:
+def _records(study: Study, set_name: str, row: Row, out: Path, patients: int | None = None) -> list[tuple[Job, Record]]:
+    return [
+        (job, read_record(out / job.folder / RECORD, settings=settings_digest(job.config)))
+        for job in study.jobs_of(set_name, row, patients)
+    ]
+
+
+def _fewer(study: Study, set_name: str, row: Row, out: Path) -> dict[int, Scores]:
+    """Scores by the number of training patients, from the fewest to all; the number of all is that of most folds."""
+    found = {}
+    for wanted in (*study.sets[set_name].training_patients, None):
+        records = _records(study, set_name, row, out, wanted)
+        found[max(record.trained_on for _, record in records)] = _scores(records, SYSTEM)
+    return dict(sorted(found.items()))
+
+
+def _scores(found: list[tuple[Job, Record]], kind: str) -> Scores:
     by_case: dict[str, list[Mapping[str, Metrics]]] = {}
     patients: dict[str, str] = {}
     settings = {}
-    for seed in row.seeds or study.seeds:
-        for fold in study.sets[set_name].folds or (None,):
-            scores = read_scores(out / job_folder(set_name, row, seed, fold) / kind)
-            patients |= scores.patients
-            settings = dict(scores.settings)
-            for case, targets in scores.cases.items():
-                by_case.setdefault(case, []).append(targets)
-    cases = {case: _mean_over_seeds(found) for case, found in sorted(by_case.items())}
+    for _, record in found:
+        scores = record.rows[kind].scores
+        patients |= scores.patients
+        settings = dict(scores.settings)
+        for case, targets in scores.cases.items():
+            by_case.setdefault(case, []).append(targets)
+    cases = {case: mean_over_seeds(metrics) for case, metrics in sorted(by_case.items())}
     return Scores.of(cases, patients=patients, settings=settings)
-
-
-def _mean_over_seeds(found: Sequence[Mapping[str, Metrics]]) -> dict[str, Metrics]:
-    """Mean of every figure; undefined if it is so for any seed, or the seeds would stand for different things."""
-    first = found[0]
-    if len(found) == 1:
-        return dict(first)
-    return {
-        target: {metric: _mean([targets[target][metric] for targets in found]) for metric in metrics} for target, metrics in first.items()
-    }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if len(defined) == len(values) else None

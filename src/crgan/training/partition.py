@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from crgan.cases.case import Dataset
 from crgan.cases.splits import hold_out, read_split
@@ -52,15 +55,15 @@ def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
     dataset
         The cases.
     settings
-        The split file and fold, if any, and how many of the training patients to validate on.
+        The split file and fold, if any, how many of the training patients to validate on, and how many to train on.
     seed
-        Draws the validation patients.
+        Draws the validation patients, and those to train on where not all are wanted.
 
     Raises
     ------
     CrganError
-        If fewer than two patients are left to train and validate on, the split file does not fit, or there is a fold
-        without a split file.
+        If fewer than two patients are left to train and validate on, or fewer than are wanted, the split file does not
+        fit, or there is a fold without a split file.
     """
     if settings.fold is not None and settings.split is None:
         raise fail("A fold was chosen, but no split file.", where=f"--fold {settings.fold}", fix="name the file with --split")
@@ -83,4 +86,20 @@ def divide(dataset: Dataset, settings: DataSettings, *, seed: int) -> Partition:
     # Patients that no validation would look at are better learned from.
     fraction = min(settings.validation, settings.validation_cases / cases)
     rest, held = hold_out(sorted(patients), fraction=fraction, seed=seed)
-    return Partition(train=tuple(rest), validation=tuple(held), test=tuple(sorted(test)))
+    return Partition(train=_some(rest, settings.training_patients, dataset, seed=seed), validation=tuple(held), test=tuple(sorted(test)))
+
+
+def _some(patients: Sequence[str], wanted: int | None, dataset: Dataset, *, seed: int) -> tuple[str, ...]:
+    """So many of the patients, all if None; fewer are always among more, so that what more of them bring can be told."""
+    if wanted is None:
+        return tuple(patients)
+    if wanted > len(patients):
+        raise fail(
+            "There are fewer patients to train on than wanted.",
+            where=dataset.root,
+            expected=f"data.training_patients up to {len(patients)}",
+            got=str(wanted),
+            fix="lower data.training_patients, or leave it out",
+        )
+    drawn = np.random.default_rng([seed, 1]).permutation(len(patients))[:wanted]
+    return tuple(patients[number] for number in sorted(drawn.tolist()))

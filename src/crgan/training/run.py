@@ -146,6 +146,7 @@ class _Run:
         self._journal = journal
         self._progress = progress
         self._begun = time.monotonic()
+        self._earlier = 0.0  # seconds that stages took in earlier sittings
         self._reached: dict[str, dict[str, float]] = {}
         self._modalities = len(patients.pipeline.modalities)
         self._targets = len(patients.labels.targets)
@@ -258,13 +259,14 @@ class _Run:
             sampler=patients.sampler(config, config.refiner, cases, (1, self._fabric.global_rank)),
             validation=validated,
         )
-        left = None if config.minutes is None else config.minutes * 60 - (time.monotonic() - self._begun)
+        left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
         steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
         self._run(stage, steps=steps, seconds=left, validations=config.validations)
         return refiner, find_dial(stage.answers(), labels, refined=True)
 
     def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
-        return run_stage(
+        begun = time.monotonic()
+        reached = run_stage(
             self._fabric,
             stage,
             self._checkpoints / stage.name,
@@ -275,6 +277,9 @@ class _Run:
             journal=self._journal,
             progress=self._progress,
         )
+        in_all = max((float(row["seconds"]) for row in self._journal.rows if row["stage"] == stage.name), default=0.0)
+        self._earlier += max(0.0, in_all - (time.monotonic() - begun))
+        return reached
 
     def _make(self, number: int, make: Callable[[], _Network]) -> _Network:
         """Make a network whose first weights depend on the seed alone."""

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from crgan.evaluation.scores import Scores
+from crgan.study.fair import Trained, fair_scores
+from crgan.study.record import Measured
+from crgan.study.sweeping import Counts, Sweep
+
+Count = Callable[..., Counts]
+
+# Dice is best from .325 on, where two voxels are found and one of four others is marked: a rate of .25.
+REFERENCE = ((0.9, 0.6), (0.7, 0.3, 0.1, 0.1))
+# At most one of four others is marked from .175 on, where nothing is missed yet.
+SYSTEM = ((0.95, 0.2), (0.5, 0.15, 0.05, 0.05))
+UNSEEN = ((0.19, 0.1), (0.18, 0.02))
+
+
+def run(seed: int, validation: Counts, fold: int | None = None, **test: Counts) -> Trained:
+    sweeps = [Sweep(patients={case: case for case in cases}, counts={"x": cases}) for cases in ({"v": validation}, test)]
+    return Trained(seed=seed, fold=fold, measured=Measured(scores=Scores.of({}, patients={}), validation=sweeps[0], test=sweeps[1]))
+
+
+def test_each_system_is_held_to_the_reference_by_its_own_validation_patients(sweep_voxels: Count) -> None:
+    rows = {
+        "unet": [run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((0.5, 0.3), (0.4, 0.1)))],
+        "mine": [run(0, sweep_voxels(*SYSTEM), p=sweep_voxels(*UNSEEN))],
+    }
+    fair = fair_scores(rows, reference="unet")
+    # At .175 one of two is found and one of two others marked; below, up to a rate of .5, nothing is found without that one.
+    mine = {"dice_best": 0.5, "fnr_best": 0.5, "fpr_best": 0.5, "fnr_matched": 0.5, "fpr_matched": 0.5, "curve_area": 1.0}
+    assert fair["mine"].cases["p"]["x"] == pytest.approx(mine)
+    unet = fair["unet"].cases["p"]["x"]
+    assert (unet["dice_best"], unet["fnr_matched"], unet["fpr_matched"]) == pytest.approx((0.5, 0.5, 0.5))
+    assert unet["curve_area"] == pytest.approx(0.5)  # one of two is found before anything else is marked
+
+
+def test_another_seed_is_held_to_the_mean_of_the_references(sweep_voxels: Count) -> None:
+    cautious = sweep_voxels((0.9, 0.9), (0.1, 0.1, 0.1, 0.1))  # no false positives where Dice is best
+    test = sweep_voxels(*UNSEEN)
+    reference = [run(0, sweep_voxels(*REFERENCE), p=test), run(1, cautious, p=test)]
+    strict, mean = (
+        fair_scores({"unet": reference, "mine": [run(seed, sweep_voxels(*SYSTEM), p=test)]}, reference="unet") for seed in (1, 2)
+    )
+    # None of four marked: from .525 on. One eighth of the others, on average, comes to the same.
+    assert strict["mine"].cases["p"]["x"]["fnr_matched"] == mean["mine"].cases["p"]["x"]["fnr_matched"] == 1
+    assert strict["mine"].cases["p"]["x"]["curve_area"] is None  # no rate to average up to
+    assert mean["mine"].cases["p"]["x"]["curve_area"] == 1
+
+
+def test_seeds_are_averaged_patient_by_patient(sweep_voxels: Count) -> None:
+    runs = [
+        run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((0.9,), (0.1,))),
+        run(1, sweep_voxels(*REFERENCE), p=sweep_voxels((0.1,), (0.1,))),
+    ]
+    scores = fair_scores({"unet": runs}, reference="unet")["unet"]
+    assert scores.cases["p"]["x"]["fnr_best"] == 0.5
+    assert scores.summary["x"]["fnr_best"].n == 1
+
+
+def test_what_no_validation_patient_has_cannot_be_set(sweep_voxels: Count) -> None:
+    nowhere = sweep_voxels((), (0.2, 0.1))
+    rows = {"unet": [run(0, nowhere, p=sweep_voxels(*UNSEEN))], "mine": [run(0, sweep_voxels(*SYSTEM), p=sweep_voxels(*UNSEEN))]}
+    for scores in fair_scores(rows, reference="unet").values():
+        assert set(scores.cases["p"]["x"].values()) == {None}
+
+
+def test_a_patient_without_the_target_has_false_positives_alone(sweep_voxels: Count) -> None:
+    runs = [run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((), (0.9, 0.1)))]
+    found = fair_scores({"unet": runs}, reference="unet")["unet"].cases["p"]["x"]
+    assert (found["fpr_matched"], found["fnr_matched"], found["dice_best"], found["curve_area"]) == (0.5, None, None, None)
+
+
+def test_a_patient_on_both_sides_is_refused(sweep_voxels: Count) -> None:
+    with pytest.raises(ValueError, match="both sides"):
+        fair_scores({"unet": [run(0, sweep_voxels(*REFERENCE), v=sweep_voxels(*UNSEEN))]}, reference="unet")
