@@ -45,6 +45,15 @@ def shared_data(repository: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def largest_file() -> Iterator[Callable[[int], None]]:
+    """Let no file grow beyond so many bytes: the system then refuses in the middle of writing, as it does when a disk is full."""
+    resource = pytest.importorskip("resource", reason="this system has no such limits")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 PLANTED = "Nightingale"
 """A patient's name that the DICOM files of tests carry, which must turn up nowhere else."""
 

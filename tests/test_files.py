@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,37 @@ def test_what_was_there_stays_if_writing_breaks_off(tmp_path: Path, error) -> No
     if isinstance(error, OSError):
         assert caught.value.problems[0].got == "No space left on device"
         assert caught.value.problems[0].where == path
+
+
+def test_a_write_that_stops_in_the_middle_leaves_what_was_there(tmp_path: Path, largest_file) -> None:
+    write_json(tmp_path / "a.json", "before")
+    largest_file(1000)
+    with pytest.raises(CrganError, match="File too large"):
+        write_json(tmp_path / "a.json", "x" * 5000)
+    assert read_json(tmp_path / "a.json") == "before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_name_reaches_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(stat.S_ISDIR(os.fstat(number).st_mode)), fsync(number)))
+    write_json(tmp_path / "a.json", {})
+    assert synced == [False, True]
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_folders_of_file_systems_that_cannot_bring_them_to_the_disk(tmp_path: Path, monkeypatch, number: int, told: bool) -> None:
+    def refuse(opened: int) -> None:
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if told:
+        with pytest.raises(CrganError, match="Input/output error"):
+            write_json(tmp_path / "a.json", {})
+    else:
+        write_json(tmp_path / "a.json", {})
+    assert read_json(tmp_path / "a.json") == {}  # it is whole either way
 
 
 def test_two_writers_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -105,3 +139,63 @@ def test_what_is_no_json_file_is_told(tmp_path: Path, content: bytes | None, wor
     with pytest.raises(CrganError, match=words) as caught:
         read_json(path)
     assert caught.value.problems[0].where == path
+
+
+# Calls that write a file, by the last part of their name; `save` is NumPy's, Pillow's and nibabel's, and the model's own.
+WRITERS = {"write_text", "write_bytes", "imwrite", "savefig", "save_as", "save", "savez", "save_file", "tofile", "to_csv", "to_stream"}
+WRITERS |= {"to_filename", "WriteImage", "writestr", "dump", "mkstemp", "NamedTemporaryFile", "copyfile", "copytree"}
+# Where that happens outside of `atomic_write`, and why it may.
+ELSEWHERE = {
+    ("files.py", "atomic_write"): "the place itself",
+    ("training/run.py", "train"): "the model's own, which writes atomically",
+    ("executors.py", "_noted"): "a note in a temporary folder, for this run alone",
+    ("arrays.py", "save_array"): "given a name that nobody looks for yet",
+    ("cases/formats/itk.py", "write"): "given the temporary file of cases/files.py",
+    ("cases/formats/nifti.py", "write"): "given the temporary file of cases/files.py",
+    ("cases/formats/pictures.py", "write"): "given the temporary file of cases/files.py",
+    ("cases/download/archives.py", "_write"): "into a folder that gets its name when complete",
+    ("cases/download/transfer.py", "_go_on"): "a part, kept to go on with, that gets the file's name when complete",
+    ("report/overlays.py", "draw_overlays"): "into memory",
+    ("report/plots.py", "_png"): "into memory",
+    ("report/svg.py", "svg"): "into memory",
+    ("report/viewer.py", "_jpeg"): "into memory",
+}
+
+
+def bare_writes(source: str) -> Iterator[tuple[str, str]]:
+    """Every call that writes a file outside of a block of ``atomic_write``, and the function it stands in."""
+
+    def visit(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
+        if isinstance(node, ast.With) and any("atomic_write(" in ast.unparse(item.context_expr) for item in node.items):
+            return
+        if isinstance(node, ast.FunctionDef):
+            function = node.name
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            words = [str(part.value) for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            opens = name.split(".")[-1] in {"open", "fdopen"} and any(re.fullmatch("(?=.*[wax+])[rwaxbt+]{1,3}", word) for word in words)
+            if opens or name == "writer.SetFileName" or ("." in name and name.split(".")[-1] in WRITERS):
+                yield function, ast.unparse(node)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, function)
+
+    return visit(ast.parse(source), "")
+
+
+@pytest.mark.parametrize(
+    "call", ["path.write_text(text)", "path.open('w')", "open(path, mode='ab')", "np.save(path, array)", "canvas.savefig(path)"]
+)
+def test_a_bare_write_is_noticed_and_one_inside_is_not(call: str) -> None:
+    assert list(bare_writes(f"def f():\n    {call}"))
+    assert not list(bare_writes(f"def f():\n    with atomic_write(path) as path:\n        {call}"))
+
+
+def test_every_file_is_written_atomically(repository: Path) -> None:
+    source = repository / "src" / "crgan"
+    found = {
+        (str(path.relative_to(source)), function): call
+        for path in source.rglob("*.py")
+        for function, call in bare_writes(path.read_text(encoding="utf-8"))
+    }
+    assert {place: call for place, call in found.items() if place not in ELSEWHERE} == {}
+    assert set(ELSEWHERE) <= set(found)

@@ -345,12 +345,12 @@ def calibrate(
 def evaluate(
     masks: Annotated[Path, typer.Argument(metavar="MASKS", help="Folder of predicted masks.")],
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="The experts' labels, in any layout.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv and report.html.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json, scores.csv, lesions.csv and report.html.")],
     cases: CaseList = None,
     split: SplitFile = None,
     part: SplitPart = "test",
     fold: SplitFold = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images, for the false positive rate within the body.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images, for pictures and the rates within the body.")] = None,
     empty: Annotated[Literal["null", "brats"], typer.Option(help="What an empty truth scores: nothing, or BraTS values.")] = "null",
     tolerance: Annotated[float, typer.Option(metavar="MM", help="Surfaces closer than this count as one (NSD).")] = 1.0,
     lesion_splits: Annotated[
@@ -393,6 +393,7 @@ def evaluate(
         layout=layout,
         pattern=pattern,
         group=group,
+        command=shlex.join(["crgan", *sys.argv[1:]]),
         progress=terminal_progress(console),
     )
     columns = shown(scores.summary)

@@ -12,7 +12,8 @@ import pytest
 
 from crgan.cases.labels import LabelScheme
 from crgan.errors import CrganError
-from crgan.evaluation.evaluate import evaluate, score_case
+from crgan.evaluation.case import score_case
+from crgan.evaluation.evaluate import evaluate
 from crgan.evaluation.metrics import BRATS_WORST_MM
 
 SCHEME = LabelScheme(classes={1: "core", 2: "oedema", 4: "enhancing"}, regions={"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)})
@@ -85,21 +86,21 @@ def test_nested_regions_take_in_what_lies_inside() -> None:
         v2=(slice(0, 4), slice(0, 4), slice(0, 4)), v1=(slice(0, 2), slice(0, 4), slice(0, 4)), v4=(slice(0, 1), slice(0, 4), slice(0, 4))
     )
     prediction = np.where(truth == 4, 1, truth)  # enhancing tissue taken for core
-    scores = score_case(prediction, truth, SCHEME, spacing_mm=(1, 1, 1))
+    scores = score_case(prediction, truth, SCHEME, spacing_mm=(1, 1, 1)).metrics
     assert {target: metrics["dice"] for target, metrics in scores.items()} == {"WT": 1, "TC": 1, "ET": 0}
 
 
 def test_exclusive_classes_are_scored_each_alone() -> None:
     scheme = LabelScheme(classes={1: "anterior", 2: "posterior"})
     truth, prediction = np.array([[1, 1, 2, 2]]), np.array([[1, 2, 2, 2]])
-    scores = score_case(prediction, truth, scheme, spacing_mm=(1, 1))
+    scores = score_case(prediction, truth, scheme, spacing_mm=(1, 1)).metrics
     assert scores["anterior"]["dice"] == pytest.approx(2 / 3)
     assert scores["posterior"]["dice"] == pytest.approx(4 / 5)
 
 
 def test_instances_are_scored_as_one_mask_and_one_by_one() -> None:
     scheme = LabelScheme(classes={1: "cell"}, instances=True)
-    scores = score_case(np.array([[0, 3, 3, 70]]), np.array([[0, 1, 2, 2]]), scheme, spacing_mm=(1, 1))
+    scores = score_case(np.array([[0, 3, 3, 70]]), np.array([[0, 1, 2, 2]]), scheme, spacing_mm=(1, 1)).metrics
     assert scores["cell"]["dice"] == 1
     assert scores["cell"]["ap_50"] == 0  # each predicted object holds half of a true one, and no more
     assert "lesion_f1" not in scores["cell"]  # touching cells are no lesion
@@ -108,7 +109,7 @@ def test_instances_are_scored_as_one_mask_and_one_by_one() -> None:
 def test_files_hold_the_scores(masks: Path, labels: Path, tmp_path: Path) -> None:
     scores = evaluate(masks, labels, out=tmp_path / "new" / "scores")
     folder = tmp_path / "new" / "scores"
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "scores.csv", "scores.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lesions.csv", "report.html", "scores.csv", "scores.json"]
     assert json.loads((folder / "scores.json").read_text()) == scores.to_json()
     with (folder / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -117,7 +118,15 @@ def test_files_hold_the_scores(masks: Path, labels: Path, tmp_path: Path) -> Non
     ]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "3 cases of 3 patients" in page
-    assert page.count("<tr") == 2 * (1 + 3) + (1 + 9) + (1 + len(scores.summary["WT"]))
+    assert page.count('class="viewer"') == 3
+    with (folder / "lesions.csv").open(newline="") as file:
+        lesions = list(csv.DictReader(file))
+    assert [(row["case"], row["found"], row["dice"], row["assd_mm"]) for row in lesions] == [
+        ("p1", "1", "1", "0"),
+        ("p2", "1", "0.5", lesions[1]["assd_mm"]),
+        ("p3", "0", "0", ""),
+    ]
+    assert float(lesions[0]["diameter_mm"]) == pytest.approx((6 / np.pi * 32 * 6) ** (1 / 3), rel=1e-3)
 
 
 def test_old_scores_are_replaced_only_if_asked(masks: Path, labels: Path, tmp_path: Path) -> None:
@@ -305,7 +314,8 @@ def test_options_reach_the_figures_and_are_written_down(masks: Path, labels: Pat
     scores = evaluate(masks, labels, out=None, tolerance_mm=2, lesion_splits_mm=[3, 8], without=["lesions"])
     assert scores.cases["p2"]["WT"]["nsd"] == 1
     assert "lesions" not in scores.cases["p2"]["WT"]
-    assert scores.to_json()["settings"] == {"empty": "null", "tolerance_mm": 2, "lesion_splits_mm": [3, 8], "without": ["lesions"]}
+    settings = {"empty": "null", "tolerance_mm": 2, "lesion_splits_mm": [3, 8], "without": ["lesions"]}
+    assert scores.to_json()["settings"] == settings | {"calibration_within": "box"}
     assert evaluate(masks, labels, out=None, lesion_splits_mm=[3]).cases["p2"]["WT"]["lesions_from_3mm"] == 1
     assert "--lesion-split" in problems(masks, labels, lesion_splits_mm=[8, 3])[0]
 
@@ -326,3 +336,43 @@ def test_the_same_targets_may_have_other_values_in_the_truth(masks: Path, labels
     assert any("nobody declared" in problem for problem in problems(masks, labels))
     (labels / "labels.json").write_text(json.dumps(moved))
     assert evaluate(masks, labels, out=None).cases["p1"]["ET"]["dice"] == 1
+
+
+def test_probabilities_are_held_against_the_truth(masks: Path, labels: Path, tmp_path: Path) -> None:
+    probability = np.where(label_map(v2=BODY) > 0, 0.75, 0.0).astype(np.float32)
+    save(masks / "maps" / "p1_WT_probability.nii.gz", probability)
+    scores = evaluate(masks, labels, out=tmp_path / "out")
+    # The box reaches 10 mm beyond the body, which is the whole grid: 32 voxels are off by 0.25, the others are right.
+    assert scores.cases["p1"]["WT"]["ece"] == pytest.approx(32 * 0.25 / 384)
+    assert scores.cases["p1"]["WT"]["brier"] == pytest.approx(32 * 0.25**2 / 384)
+    assert scores.cases["p2"]["WT"]["ece"] is None
+    assert scores.cases["p1"]["TC"]["ece"] is None
+    assert scores.summary["WT"]["ece"].n == 1
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "given 0.75 true in 1.00" in page
+    (masks / "maps" / "p1_WT_probability.nii.gz").unlink()
+    assert "ece" not in evaluate(masks, labels, out=None).cases["p1"]["WT"]
+
+
+def test_probabilities_are_counted_within_the_foreground_where_images_tell_it(masks: Path, labels: Path, tmp_path: Path) -> None:
+    body = np.zeros((8, 8, 6), np.int16)
+    body[1:7, 1:7, 1:5] = 100 + np.arange(6 * 6 * 4).reshape(6, 6, 4) % 7
+    for case in ("p1", "p2", "p3"):
+        save(tmp_path / "images" / f"{case}.nii.gz", body)
+    save(masks / "maps" / "p1_WT_probability.nii.gz", np.where(label_map(v2=BODY) > 0, 0.75, 0.0).astype(np.float32))
+    scores = evaluate(masks, labels, out=None, images=tmp_path / "images")
+    assert scores.cases["p1"]["WT"]["ece"] == pytest.approx(32 * 0.25 / 144)
+    assert scores.settings["calibration_within"] == "foreground"
+
+
+def test_maps_that_are_none_are_told_together(masks: Path, labels: Path) -> None:
+    save(masks / "maps" / "p1_WT_probability.nii.gz", np.full((8, 8, 6), 1.5, np.float32))
+    save(masks / "maps" / "p2_WT_probability.nii.gz", np.zeros((8, 8, 5), np.float32))
+    told = problems(masks, labels)
+    assert ["no probabilities" in text for text in told].count(True) == 1
+    assert ["different shape" in text for text in told].count(True) == 1
+
+
+def test_the_report_quotes_the_command(masks: Path, labels: Path, tmp_path: Path) -> None:
+    evaluate(masks, labels, out=tmp_path / "out", command="crgan evaluate --tolerance 2")
+    assert "crgan evaluate --tolerance 2" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from crgan.report.plots import draw_curves, draw_spread
+from crgan.report.plots import draw_spread
 
 
 def inked_columns(png: bytes) -> np.ndarray:
@@ -34,17 +34,3 @@ def test_group_without_values_keeps_its_place() -> None:
     full, gap = (Image.open(BytesIO(draw_spread({"Dice": {"WT": [0.5], "ET": values}}))) for values in ([0.5], []))
     assert full.size == gap.size
     assert not np.array_equal(full, gap)
-
-
-def test_curves_run_from_left_to_right_and_are_told_apart() -> None:
-    def colours(png: bytes) -> tuple[int, int]:
-        picture = np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int)
-        return int((picture[..., 2] - picture[..., 0] > 60).sum()), int((picture[..., 0] - picture[..., 2] > 100).sum())
-
-    points = [(0.0, 0.2), (1.0, 0.8)]
-    alone = draw_curves({"Dice": {"first": points}}, x_label="minutes")
-    both = draw_curves({"Dice": {"first": points, "second": [(1.0, 0.8), (2.0, 0.9)]}}, x_label="minutes")
-    assert colours(alone)[0] > 50
-    assert colours(alone)[1] == 0
-    assert min(colours(both)) > 50
-    assert inked_columns(draw_curves({"Dice": {"first": points}, "FNR": {}}, x_label="minutes")).max() < 0.5

@@ -27,6 +27,7 @@ DISTANCES = ("hausdorff_mm", "hd95_mm", "assd_mm", "mssd_mm")
 LESIONS = ("lesions", "lesions_missed", "lesion_sensitivity", "lesion_precision", "lesion_f1", "lesion_false_alarms")
 SIZE_CLASS = ("lesions", "lesions_missed", "lesion_sensitivity", "lesion_dice", "lesion_assd_mm")
 INSTANCES = ("seg", "det", "ap_50", "ap_75", "ap_50_95", "pq")
+CALIBRATION = ("ece", "brier")
 BRATS_WORST_MM = 373.13  # the diagonal of BraTS's 240 × 240 × 155 mm, which the challenge gives for a missing surface
 
 
@@ -76,6 +77,7 @@ def measure(
     choices: Choices = DEFAULT,
     foreground: Mask | None = None,
     within: Mask | None = None,
+    lesions: Lesions | None = None,
 ) -> Metrics:
     """Compare the mask of one target with the truth.
 
@@ -91,6 +93,8 @@ def measure(
         Where the body is, for ``fpr_foreground``, the false positive rate there; None without it.
     within
         Where the truth is known; all else is left out of every figure. None: everywhere.
+    lesions
+        Those of these masks, if they have been compared already; None compares them.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def measure(
     if "distances" not in choices.without:
         metrics |= _distances(prediction, truth, spacing_mm, choices, true=true, predicted=predicted)
     if "lesions" not in choices.without:
-        metrics |= _lesions(compare_lesions(prediction, truth, spacing_mm=spacing_mm), choices.lesion_splits_mm)
+        metrics |= _lesions(lesions or compare_lesions(prediction, truth, spacing_mm=spacing_mm), choices.lesion_splits_mm)
     voxel_mm3 = math.prod(spacing_mm)
     return metrics | {"truth_mm3": true * voxel_mm3, "false_positive_mm3": overlap.false_positives * voxel_mm3}
 

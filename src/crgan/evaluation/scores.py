@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crgan.evaluation.case import CaseScores
 from crgan.evaluation.metrics import Metrics
 from crgan.evaluation.statistics import Mean, bootstrap_mean
 from crgan.files import atomic_write, write_json
@@ -76,3 +78,17 @@ class Scores:
             for case, targets in self.cases.items():
                 for target, values in targets.items():
                     writer.writerow([case, target, *("" if values[metric] is None else values[metric] for metric in metrics)])
+
+
+def write_lesions(path: Path, found: Mapping[str, CaseScores]) -> None:
+    """Write one line per lesion: whose it is, its diameter, whether it was found, and how well; atomically.
+
+    Only the heading where there are no lesions, or none were looked for.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "target", "diameter_mm", "found", "dice", "assd_mm"])
+        for case, scored in found.items():
+            for target, lesions in scored.lesions.items():
+                for diameter, hit, dice, assd in zip(lesions.diameter_mm, lesions.found, lesions.dice, lesions.assd_mm, strict=True):
+                    writer.writerow([case, target, f"{diameter:.4g}", int(hit), f"{dice:.4g}", "" if math.isnan(assd) else f"{assd:.4g}"])

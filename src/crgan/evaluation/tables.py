@@ -36,6 +36,11 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
+def count(amount: int, thing: str) -> str:
+    """``1 lesion``, ``1,234 lesions``."""
+    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
+
+
 def mean_with_interval(mean: Mean) -> str:
     """A mean with its 95 % interval, ``0.812 [0.750, 0.861]``; the mean alone where there is no interval."""
     if mean.ci_low is None or mean.ci_high is None:

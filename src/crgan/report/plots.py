@@ -1,4 +1,4 @@
-"""Plots of figures: how a metric spreads over patients, how figures went with time."""
+"""Plots as files, for papers: how a metric spreads over patients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 INK, SOFT, MARK = "#1b1f24", "#8c959f", "#0b5c8a"
-LINES = (MARK, "#b35900")
 
 
 def draw_spread(panels: Mapping[str, Mapping[str, Sequence[float]]], *, limits: tuple[float, float] = (0, 1)) -> bytes:
@@ -49,37 +48,6 @@ def draw_spread(panels: Mapping[str, Mapping[str, Sequence[float]]], *, limits: 
         axes.tick_params(left=False)
         axes.set_yticks(range(len(values)), list(values))
         axes.set_ylim(groups - 0.4, -0.6)  # the first group on top
-    return _png(canvas)
-
-
-def draw_curves(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], *, x_label: str) -> bytes:
-    """Draw figures that change with time.
-
-    Parameters
-    ----------
-    panels
-        For each panel, named by its figure, the lines by name, each a sequence of (x, y).
-    x_label
-        What x is.
-
-    Returns
-    -------
-    bytes
-        A PNG file.
-    """
-    canvas = Canvas(figsize=(8.5, 2.6), dpi=120, facecolor="white", layout="constrained")
-    FigureCanvasAgg(canvas)
-    for axes, (figure, lines) in zip(np.atleast_1d(canvas.subplots(1, len(panels))), panels.items(), strict=True):
-        for (name, points), colour in zip(lines.items(), LINES, strict=False):
-            axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, linewidth=1.4, label=name)
-        axes.set_title(figure, fontsize=10)
-        axes.set_xlabel(x_label)
-        axes.set_xlim(left=0)
-        axes.grid(color="#e4e8ec")
-        axes.spines[["top", "right"]].set_visible(False)
-    names = canvas.axes[0].get_legend_handles_labels()
-    if len(names[0]) > 1:
-        canvas.legend(*names, loc="outside lower center", ncols=len(names[0]), fontsize=9, frameon=False)
     return _png(canvas)
 
 

@@ -65,11 +65,9 @@ def run_job(job: Job, out: Path, source: Job | None = None, progress: Progress |
         return
     run = folder / "run"
     if not _finished(run):
-        begun = (run / SETTINGS).exists()
-        if source is not None and not begun and _finished(out / source.folder / "run"):
+        if source is not None and not (run / SETTINGS).exists() and _finished(out / source.folder / "run"):
             reuse_generator(out / source.folder / "run", run, job.config)
-            begun = True
-        train(job.data.data, run, config=job.config, resume=begun, progress=progress)
+        train(job.data.data, run, config=job.config, resume=True, progress=progress)
     _Work(job, folder, run, progress).take_down()
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from crgan.dial import Curve, Dial, Point
 from crgan.model import Model
-from crgan.report.html import Figure, Table
-from crgan.report.plots import draw_curves
+from crgan.report.charts import draw_curves
+from crgan.report.html import Chart, Table
 
-_A_ROW = 3  # panels beside each other
 # Places that mark so many times the truth's voxels falsely are of no use, and would squeeze all others.
 _MOST_FALSE = 2.0
 
@@ -25,7 +24,7 @@ def list_settings(model: Model) -> Table:
         figures = ["–" if point is None else format(getattr(point, name), digits) for name, (_, digits) in _FIGURES.items()]
         rows.append([target, f"{setting.p:g}", f"{setting.q:g}", *figures, str(curve.patients)])
     return Table(
-        caption="The dial",
+        caption="Settings of the dial",
         columns=["target", "p", "q", *(title for title, _ in _FIGURES.values()), "patients"],
         rows=rows,
         note="Set for the best Dice on validation patients. False volume: falsely marked voxels, as a share of the true ones. "
@@ -34,18 +33,20 @@ def list_settings(model: Model) -> Table:
     )
 
 
-def draw_dials(model: Model) -> Iterator[Figure]:
+def draw_dials(model: Model) -> Iterator[Chart]:
     """Draw what places of the dial miss over what they mark falsely, a panel for each target that validation patients have."""
     dials = {_WITH: model.dial, _ALONE: model.generator_dial} if model.refiner is not None else {_ALONE: model.generator_dial}
-    shown = [target for target in model.labels.targets if any(_lines(dials, target).values())]
-    for start in range(0, len(shown), _A_ROW):
-        targets = shown[start : start + _A_ROW]
-        lines = {target: _lines(dials, target) for target in targets}
-        yield Figure(
-            png=draw_curves(
-                {f"{target}: FNR": {name: points for name, points in found.items() if points} for target, found in lines.items()},
-                x_label="false volume / true volume",
-            ),
+    lines = {target: found for target in model.labels.targets if any((found := _lines(dials, target)).values())}
+    if lines:
+        yield Chart(
+            panels=[
+                draw_curves(
+                    f"{target}: FNR",
+                    {name: points for name, points in found.items() if points},
+                    x_label="false volume / true volume",
+                )
+                for target, found in lines.items()
+            ],
             alt="Curves of the dial. " + "; ".join(_words(target, found) for target, found in lines.items()) + ".",
             caption="Places of the dial on validation patients: the share of the truth that is missed, over the falsely marked volume "
             "in shares of the true one. Lower and further left is better.",

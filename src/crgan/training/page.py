@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,10 @@ import torch
 
 from crgan.model import Model
 from crgan.preprocessing.stored import StoredCase
-from crgan.report.html import Figure, Table, write_report
+from crgan.report.charts import draw_curves
+from crgan.report.html import Chart, Figure, Section, Table, write_report
 from crgan.report.overlays import Overlay, Refinement, draw_overlays
-from crgan.report.plots import draw_curves
+from crgan.report.provenance import today, versions
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide
 from crgan.training.dial_page import draw_dials, list_settings
@@ -50,18 +49,11 @@ def write_page(
         path,
         title=f"Training of {config.system}",
         summary=_summary(rows, patients),
-        tables=[
-            Table(
-                caption="Validation while training",
-                columns=["stage", *_FIGURES.values()],
-                rows=[[row["stage"], *(format(float(row[name]), digits) for name, digits in _DIGITS.items())] for row in rows],
-                note="Means over the validation cases and targets: in the adversarial stage of the generator alone"
-                + (", in the refinement stage with the dial at (0.5, 0.5). " if model.refiner is not None else ". ")
-                + "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
-            ),
-            list_settings(model),
+        sections=[
+            Section(heading="How the validation went", parts=[_curves(rows), _validations(rows, refined=model.refiner is not None)]),
+            Section(heading="The dial", parts=[*draw_dials(model), list_settings(model)]),
+            *([Section(heading="Validation patients", parts=[_pictures(model, pictured)])] if pictured else []),
         ],
-        figures=[_curves(rows), *draw_dials(model), *([_pictures(model, pictured)] if pictured else [])],
         settings={
             "recipe": config.recipe,
             "system": config.system,
@@ -71,9 +63,21 @@ def write_page(
             "targets": ", ".join(model.labels.targets),
             "modalities": ", ".join(model.pipeline.modalities),
             "computed with": f"{_device(config.device)}, {torch.get_num_threads()} threads",
-            "versions": ", ".join(f"{name} {version(name)}" for name in ("crgan", "torch")) + f", Python {platform.python_version()}",
+            "versions": versions(["torch", "numpy"]),
+            "date": today(),
             "all settings": "config.yaml beside this page",
         },
+    )
+
+
+def _validations(rows: Sequence[Mapping[str, str]], *, refined: bool) -> Table:
+    return Table(
+        caption="Validation while training",
+        columns=["stage", *_FIGURES.values()],
+        rows=[[row["stage"], *(format(float(row[name]), digits) for name, digits in _DIGITS.items())] for row in rows],
+        note="Means over the validation cases and targets: in the adversarial stage of the generator alone"
+        + (", in the refinement stage with the dial at (0.5, 0.5). " if refined else ". ")
+        + "Dice: overlap with the expert, 1 is perfect. FNR: share of the truth that was missed.",
     )
 
 
@@ -102,7 +106,7 @@ def _summary(rows: Sequence[Mapping[str, str]], patients: Mapping[str, int]) -> 
     return "\n\n".join([" ".join(sentences), caution])
 
 
-def _curves(rows: Iterable[Mapping[str, str]]) -> Figure:
+def _curves(rows: Iterable[Mapping[str, str]]) -> Chart:
     """Plot the figures of both stages over the time they took, one after the other."""
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {label: {} for label in _CURVES.values()}
     ended, stage, last = 0.0, "", 0.0
@@ -117,8 +121,8 @@ def _curves(rows: Iterable[Mapping[str, str]]) -> Figure:
         for label, lines in panels.items()
         for name, points in lines.items()
     ]
-    return Figure(
-        png=draw_curves(panels, x_label="minutes of training"),
+    return Chart(
+        panels=[draw_curves(label, lines, x_label="minutes of training") for label, lines in panels.items()],
         alt="Curves of the validations. " + "; ".join(words) + ".",
         caption="Every dot is a validation on whole patients; the training loss is that of the last mini-batch before it.",
     )

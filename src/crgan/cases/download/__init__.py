@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from crgan.cases.download.archives import unpack
 from crgan.cases.download.catalogue import Entry, Licence, catalogue, find
 from crgan.cases.download.transfer import fetch
 from crgan.errors import fail
-from crgan.files import write_json
+from crgan.files import sync_folder, write_json, writing
 from crgan.progress import Progress, Silent
 
 __all__ = ["Entry", "Licence", "catalogue", "download", "find"]
@@ -77,7 +78,11 @@ def download(entry: Entry, out: Path | str, *, accept_licence: bool, progress: P
         "published_checksum": entry.checksum,
     }
     write_json(unpacked / RECORD, record)
-    unpacked.replace(out)
+    with writing(out):
+        if hasattr(os, "sync"):  # one call for what may be tens of thousands of files
+            os.sync()
+        unpacked.replace(out)
+        sync_folder(out.parent)
     shutil.rmtree(work, ignore_errors=True)
     if entry.checksum is None:
         progress.note(f"No checksum is published for {entry.name}; this one was recorded in {RECORD}: sha256 {digests['sha256']}")

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from crgan.errors import CrganError, fail
+from crgan.files import writing
 from crgan.progress import Progress
 
 _BLOCK = 1 << 20
@@ -98,21 +99,23 @@ def _write(archive: Path, target: Path, most_files: int, progress: Progress) -> 
     tops = {member.name[0] for member in members}
     single = len(tops) == 1 and all(len(member.name) > 1 or member.open is None for member in members)
     limit = max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * archive.stat().st_size)
-    target.mkdir(parents=True)
+    with writing(target):
+        target.mkdir(parents=True)
     written = 0
     with progress.task("unpacking", len(members)) as task:
         for member in _checked(archive, most_files):
             path = target.joinpath(*member.name[1 if single else 0 :])
-            if member.open is None:
-                path.mkdir(parents=True, exist_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(path):
+                (path if member.open is None else path.parent).mkdir(parents=True, exist_ok=True)
+            if member.open is not None:
                 with member.open() as content, path.open("xb") as file:
                     while block := content.read(_BLOCK):
                         written += len(block)
                         if written > limit:
                             raise _hostile(archive, "It grows beyond reason.", f"more than {limit} bytes")
-                        file.write(block)
+                        with writing(path):  # a full disk is no fault of the archive
+                            file.write(block)
+                            file.flush()
             task.advance()
 
 

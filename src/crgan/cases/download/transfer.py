@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crgan.errors import fail
-from crgan.files import write_json
+from crgan.files import sync_folder, write_json, writing
 from crgan.progress import Progress
 
 _BLOCK = 1 << 20
@@ -48,10 +49,12 @@ def fetch(url: str, target: Path, *, progress: Progress, pause_seconds: float = 
     Raises
     ------
     CrganError
-        If the server refuses, cannot be reached or breaks off again and again, or the disk has not enough room.
+        If the server refuses, cannot be reached or breaks off again and again, the folder cannot be written to, or the disk has not
+        enough room.
     """
     _require_safe(url)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     failures = 0
     while True:
@@ -72,8 +75,10 @@ def fetch(url: str, target: Path, *, progress: Progress, pause_seconds: float = 
             time.sleep(min(pause_seconds * 2**failures, 60.0))
             continue
         break
-    part.replace(target)
-    _note(part).unlink(missing_ok=True)
+    with writing(target):
+        part.replace(target)
+        sync_folder(target.parent)
+        _note(part).unlink(missing_ok=True)
 
 
 def _go_on(url: str, part: Path, progress: Progress) -> None:
@@ -104,9 +109,13 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
             done = start
             task.advance(done // _MEGABYTE)
             while block := response.read(_BLOCK):
-                file.write(block)
+                with writing(part):  # a full disk is no broken connection, and waiting does not help
+                    file.write(block)
+                    file.flush()
                 task.advance((done + len(block)) // _MEGABYTE - done // _MEGABYTE)
                 done += len(block)
+            with writing(part):
+                os.fsync(file.fileno())
     if total is not None and done < total:
         raise ConnectionResetError(f"{done} of {total} bytes came")  # HTTPResponse.read tells no one
 
