@@ -27,8 +27,10 @@ from crgan.machine import choose_device
 from crgan.networks.build import make_discriminator, make_generator, make_refiner
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
-from crgan.sweep.decision import against_rivals, decide_corrected
+from crgan.preprocessing.prepared import Prepared
+from crgan.sweep.decision import against_rivals, decide_corrected, least_marked
 from crgan.sweep.instances import grow_instances
+from crgan.sweep.scratch import scratch_zeros
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
 
@@ -122,11 +124,19 @@ class Model:
     discriminator: nn.Module | None = None
     promises: tuple[Promise, ...] = ()
 
+    def prepare(self, image: NDArray[np.generic], spacing_mm: Sequence[float]) -> Prepared:
+        """Prepare an image for :meth:`segment`, as the training cases were prepared.
+
+        Parameters and errors are those of :meth:`segment`. What it gives takes no memory of the image's.
+        """
+        image = _real(np.asarray(image))
+        return self.pipeline.apply(image[None] if image.ndim == 3 else image, spacing_mm, compact=True)
+
     def segment(
         self,
-        image: NDArray[np.generic],
+        image: NDArray[np.generic] | Prepared,
         *,
-        spacing_mm: Sequence[float],
+        spacing_mm: Sequence[float] = (),
         case_id: str = "",
         aim: str | None = None,
         fn_threshold: Thresholds | None = None,
@@ -141,9 +151,10 @@ class Model:
         ----------
         image
             ``(M, Z, Y, X)``, or ``(Z, Y, X)`` for a single modality, in the model's order of modalities; Z runs to the
-            head, Y to the front and X to the patient's right. A 2-D image is ``(M, 1, rows, columns)``.
+            head, Y to the front and X to the patient's right. A 2-D image is ``(M, 1, rows, columns)``. Or what
+            :meth:`prepare` made of it: a large image then need not be kept.
         spacing_mm
-            Voxel size ``(z, y, x)`` in millimetres.
+            Voxel size ``(z, y, x)`` in millimetres; not needed with what is prepared.
         case_id
             Seeds the noise channel of systems that have one, and test-time augmentation.
         aim
@@ -166,32 +177,34 @@ class Model:
             if the dial is set outside 0 to 1 or to an aim that it did not reach on validation patients, or if there are more
             instances than 65,535.
         """
-        image = _real(np.asarray(image))
-        if image.ndim == 3:
-            image = image[None]
         refiner = None if generator_only else self.refiner
         dial = self.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
         exclusive, targets = self.labels.exclusive, len(self.labels.targets)
-        prepared = self.pipeline.apply(image, spacing_mm)
+        prepared = image if isinstance(image, Prepared) else self.prepare(image, spacing_mm)
         estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id, tta=tta)
-        working = [estimate.generator]
+        working = [*estimate.generator]
         if estimate.corrected is not None:
-            working += [estimate.corrected, *([estimate.final] if maps else [])]
-        shape = image.shape[1:]
-        labels = np.zeros(shape, self.labels.decode(np.zeros((targets, 0), bool)).dtype)
-        kept = np.zeros((3 if refiner is not None else 1, targets, *shape), np.float32) if maps else None
-        for part, values in self.pipeline.restore_slabs(np.concatenate(working), prepared.geometry):
-            probabilities, corrected = values[:targets], values[targets : 2 * targets]
+            working += [*estimate.corrected, *(estimate.final if maps else ())]
+
+        def mark(probabilities: NDArray[np.floating], corrected: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.integer]]:
+            """The generator's decision and the label values."""
             decided = decide(probabilities, exclusive=exclusive)
             if refiner is None:
                 corrected = against_rivals(probabilities, decided, exclusive=exclusive)
-            masks = decide_corrected(decided, corrected, p=dial.p, q=dial.q, exclusive=exclusive)
-            labels[part] = self.labels.decode(masks)
+            return decided, self.labels.decode(decide_corrected(decided, corrected, p=dial.p, q=dial.q, exclusive=exclusive))
+
+        nowhere = np.zeros((targets, 1, 1, 1), np.float32)  # what the networks say of places that they are not shown
+        labels = np.full(prepared.geometry.original_shape, mark(nowhere, nowhere)[1])
+        kept = scratch_zeros((3 if refiner is not None else 1, targets, *labels.shape), np.float32) if maps else None
+        least = -np.inf if maps else least_marked(min(dial.p), targets=targets, exclusive=exclusive)
+        for part, values in self.pipeline.restore_parts(working, prepared.geometry, least=least):
+            probabilities, corrected = values[:targets], values[targets : 2 * targets]
+            decided, labels[part] = mark(probabilities, corrected)
             if kept is not None:
-                kept[0, :, part] = values[-targets:]
+                kept[0, :, *part] = values[-targets:]
                 if refiner is not None:
-                    kept[1, :, part] = np.where(decided, 0, corrected)
-                    kept[2, :, part] = np.where(decided, 1 - corrected, 0)
+                    kept[1, :, *part] = np.where(decided, 0, corrected)
+                    kept[2, :, *part] = np.where(decided, 1 - corrected, 0)
         if self.labels.instances:
             labels = grow_instances(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
         return Segmentation(labels, *(() if kept is None else kept))
@@ -228,7 +241,7 @@ class Model:
         def by_generator(view: View) -> Answer:
             seen = view.image(image)
             maps = generate(self.generator, seen, self.config, targets=targets, exclusive=exclusive, case_id=case_id)
-            return maps, np.ones(maps.shape[1:], bool)
+            return maps, np.broadcast_to(np.True_, maps.shape[1:])
 
         first, _ = average(views, by_generator)
         if not refined or self.refiner is None:
@@ -237,7 +250,7 @@ class Model:
         said = first if self.discriminator is None else np.concatenate([first, judge(self.discriminator, image, first, self.config)])
 
         def by_refiner(view: View) -> Answer:
-            turned = view.there(said).astype(np.float16)
+            turned = view.there(said).astype(np.float16, copy=False)
             return refine(refiner, view.image(image), turned, self.config, targets=targets, exclusive=exclusive)
 
         corrected, seen = average(views, by_refiner)

@@ -20,7 +20,7 @@ from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.prepared import PreparedGeometry
 from crgan.preprocessing.settings import PreprocessingSettings
 from crgan.preprocessing.steps import cut_to_foreground
-from crgan.preprocessing.zscore import IntensityStatistics, Kind, normalise_patient
+from crgan.preprocessing.zscore import IntensityStatistics, Kind, patient_scalings
 
 
 def pipeline(*, modalities: tuple[str, ...] = ("T1",), spacing_mm: tuple[float, float, float] | None = None, **settings: Any) -> Pipeline:
@@ -129,7 +129,8 @@ def test_mr_steps_act_in_their_order() -> None:
     by_hand = correct_bias_field(kept[0], foreground[0], shrink=2)
     by_hand = standardise(by_hand, foreground[0], landmarks)
     by_hand = equalise_slices(by_hand, foreground[0], method="clahe")
-    expected = normalise_patient(by_hand[None], foreground)
+    (scaling,) = patient_scalings(by_hand[None], foreground)
+    expected = scaling(by_hand, foreground[0])[None]
     fitted = stepped("mr", landmarks=landmarks, bias_field=True, bias_field_shrink=2, equalisation="clahe")
     prepared = fitted.apply(image, (1, 1, 1))
     assert prepared.geometry.box == box
@@ -210,7 +211,7 @@ def test_there_and_back_is_aligned(target: tuple[float, float, float] | None) ->
 
 
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 9), st.integers(1, 30), st.integers(1, 12))
-def test_slabs_cover_the_original_grid_and_change_not_one_bit(before: int, after: int, inside: int, slab: int, size: int) -> None:
+def test_parts_cover_the_box_and_change_not_one_bit(before: int, after: int, inside: int, slab: int, size: int) -> None:
     geometry = PreparedGeometry(
         shape=(size, 4, 5),
         spacing_mm=(1, 1, 1),
@@ -220,10 +221,11 @@ def test_slabs_cover_the_original_grid_and_change_not_one_bit(before: int, after
     )
     maps = np.random.default_rng(0).uniform(0.5, 1, (2, size, 4, 5)).astype(np.float32)
     whole = Pipeline.restore(maps, geometry)
-    slabs = list(Pipeline.restore_slabs(maps, geometry, slab_slices=slab))
-    assert [index for part, _ in slabs for index in range(part.start, part.stop)] == list(range(before + inside + after))
-    assert max(part.stop - part.start for part, _ in slabs) <= slab
-    np.testing.assert_array_equal(np.concatenate([values for _, values in slabs], axis=1), whole)
+    parts = list(Pipeline.restore_parts(maps, geometry, slab_slices=slab))
+    assert [index for (z, _, _), _ in parts for index in range(z.start, z.stop)] == list(range(before, before + inside))
+    assert max(values.shape[1] for _, values in parts) <= slab
+    for part, values in parts:
+        np.testing.assert_array_equal(values, whole[:, *part])
     outside = np.ones(geometry.original_shape, bool)
     outside[geometry.box] = False
     assert not whole[:, outside].any()
@@ -234,6 +236,26 @@ def test_maps_of_another_size_are_refused() -> None:
     prepared = pipeline().apply(noise_in_a_box(), (1, 1, 1))
     with pytest.raises(ValueError, match="prepared grid"):
         Pipeline.restore(np.zeros((2, 3, 3, 3)), prepared.geometry)
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(5e4, np.float16), (7e4, np.float32), (-7e4, np.float32)])
+@pytest.mark.parametrize("spacing_mm", [None, (1.0, 1.0, 0.5)])
+def test_half_precision_only_where_it_can_hold_the_values(
+    largest: float, dtype: type, spacing_mm: tuple[float, float, float] | None
+) -> None:
+    statistics = IntensityStatistics(low=-1e6, high=1e6, mean=0, std=1)
+    fitted = stepped("ct", ct=statistics).model_copy(update={"spacing_mm": spacing_mm})
+    image = np.array([0, 1.2345, largest], np.float32).reshape(1, 1, 1, 3)
+    compact = fitted.apply(image, (1, 1, 1), compact=True).image
+    assert compact.dtype == dtype
+    np.testing.assert_allclose(compact.astype(np.float32), fitted.apply(image, (1, 1, 1)).image, rtol=2**-11)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float64])
+def test_the_type_of_the_files_voxels_changes_nothing(dtype: type) -> None:
+    image = np.rint(noise_in_a_box()).astype(np.float32)
+    expected = pipeline().apply(image, (1, 1, 1)).image
+    np.testing.assert_array_equal(pipeline().apply(image.astype(dtype), (1, 1, 1)).image, expected)
 
 
 def test_json_and_back() -> None:

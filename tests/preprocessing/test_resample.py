@@ -7,9 +7,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from crgan.preprocessing.resample import resample_image, resample_labels, resample_to_shape, resampled_shape, resampled_slabs
+from crgan.preprocessing.resample import resample_image, resample_labels, resampled_parts, resampled_shape
+
+
+def resample_to_shape(maps: np.ndarray, shape: tuple[int, ...], *, slab_slices: int = 16, least: float = -np.inf) -> np.ndarray:
+    result = np.zeros((len(maps), *shape), np.float32)
+    for part, values in resampled_parts(maps, shape, slab_slices=slab_slices, least=least):
+        result[:, *part] = values
+    return result
 
 
 @pytest.mark.parametrize(
@@ -98,10 +106,33 @@ def test_there_and_back_moves_nothing(shape: tuple[int, int, int]) -> None:
 def test_slabs_change_not_one_bit(shape: tuple[int, int, int], slab: int) -> None:
     maps = np.random.default_rng(0).random((3, 15, 12, 12), np.float32)
     expected = resample_to_shape(maps, shape)
-    parts = list(resampled_slabs(maps, shape, slab_slices=slab))
-    assert [index for part, _ in parts for index in range(part.start, part.stop)] == list(range(shape[0]))
-    assert all(values.shape == (3, part.stop - part.start, *shape[1:]) for part, values in parts)
-    np.testing.assert_array_equal(np.concatenate([values for _, values in parts], axis=1), expected)
+    parts = list(resampled_parts(maps, shape, slab_slices=slab))
+    assert [index for (z, _, _), _ in parts for index in range(z.start, z.stop)] == list(range(shape[0]))
+    assert all(y == slice(0, shape[1]) and x == slice(0, shape[2]) for (_, y, x), _ in parts)
+    assert max(values.shape[1] for _, values in parts) <= slab
+    np.testing.assert_array_equal(resample_to_shape(maps, shape, slab_slices=slab), expected)
+
+
+@given(
+    hnp.arrays(np.float16, (2, 6, 7, 5), elements=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.25, 0.75]), fill=st.just(0.0)),
+    st.tuples(st.integers(1, 12), st.sampled_from([3, 7, 13]), st.sampled_from([2, 5, 9])),
+    st.integers(1, 8),
+    st.sampled_from([0.1, 0.3, 0.9]),
+)
+def test_only_what_is_too_small_to_matter_is_left_out(maps: np.ndarray, shape: tuple[int, int, int], slab: int, least: float) -> None:
+    whole = resample_to_shape(maps, shape)
+    left = np.ones(shape, bool)
+    for part, values in resampled_parts(maps, shape, slab_slices=slab, least=least):
+        np.testing.assert_array_equal(values, whole[:, *part])
+        left[part] = False
+    assert (whole[:, left] < least).all()
+
+
+def test_what_is_far_from_anything_large_is_left_out() -> None:
+    maps = np.zeros((1, 40, 40, 40), np.float32)
+    maps[0, 20, 5, 30] = 1
+    parts = list(resampled_parts(maps, (80, 80, 80), least=0.1, slab_slices=4))
+    assert sum(values.size for _, values in parts) < 1000
 
 
 def test_half_precision_maps_are_taken() -> None:

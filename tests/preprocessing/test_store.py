@@ -187,14 +187,6 @@ def test_a_damaged_case_is_made_again(make_dataset: MakeDataset, cache: Path, ma
     assert sorted(path.name for path in cache.iterdir()) == sorted(case.folder.name for case in first)
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(5e4, np.float16), (7e4, np.float32), (-7e4, np.float32)])
-def test_half_precision_only_where_it_can_hold_the_values(largest: float, dtype: type) -> None:
-    image = np.array([0, 1.2345, largest], np.float32)
-    compact = store._compact(image)
-    assert compact.dtype == dtype
-    np.testing.assert_allclose(compact.astype(np.float32), image, rtol=2**-11)
-
-
 @pytest.mark.parametrize("moment", ["image", "label", "coordinates", "description", "rename"])
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), OSError(28, "No space left on device"), MemoryError()])
 def test_interruption_leaves_nothing_half_made(

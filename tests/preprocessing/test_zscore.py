@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from crgan.preprocessing import zscore
-from crgan.preprocessing.zscore import IntensityStatistics, fit_intensities, guess_kind, normalise_ct, normalise_patient
+from crgan.preprocessing.zscore import IntensityStatistics, ct_scaling, fit_intensities, guess_kind, patient_scalings
+
+
+def normalise_patient(image: np.ndarray, foreground: np.ndarray, *, pooled: bool = False) -> np.ndarray:
+    scalings = patient_scalings(image, foreground, pooled=pooled)
+    return np.stack([scaling(channel, own) for scaling, channel, own in zip(scalings, image, foreground, strict=True)])
+
+
+def normalise_ct(image: np.ndarray, statistics: IntensityStatistics) -> np.ndarray:
+    return ct_scaling(statistics)(image, np.ones(image.shape, bool))
 
 
 def channels(*values: list[float]) -> np.ndarray:

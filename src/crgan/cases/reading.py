@@ -78,7 +78,8 @@ def read_image(case: Case, modalities: Sequence[str]) -> Volume:
     Returns
     -------
     Volume
-        float32 ``(M, I, J, K)`` on the grid of the reference file; the others are resampled onto it where they differ.
+        ``(M, I, J, K)`` on the grid of the reference file; the others are resampled onto it where they differ. Integers of up to
+        16 bits stay what they are if all files hold the same type; anything else becomes float32.
 
     Raises
     ------
@@ -86,19 +87,20 @@ def read_image(case: Case, modalities: Sequence[str]) -> Volume:
         If a file is missing or unreadable, the files of a case do not show the same place, or the number of
         channels is not M. Voxels that are NaN or infinite are left for the integrity check to report.
     """
-    volumes = [read_volume(path, dtype=np.float32) for path in case.images]
+    volumes = [read_volume(path) for path in case.images]
     geometries = [volume.geometry for volume in volumes]
     reference = reference_of(case, geometries)
     problems = [problem for problem in modality_problems(case, geometries, reference) if problem.severity == "error"]
     if problems:
         raise CrganError(problems)
     channels = sum(volume.array.shape[0] for volume in volumes)
-    if channels == len(modalities) and len(volumes) == 1:
-        return volumes[0]
     geometry = geometries[reference]
     volumes = [align(volume, geometry) if compare_grids(geometry, volume.geometry) else volume for volume in volumes]
+    dtype = _common_type([volume.array.dtype for volume in volumes])
+    if channels == len(modalities) and len(volumes) == 1:
+        return Volume(volumes[0].array.astype(dtype, order="K", copy=False), geometry)
     # Memory in the order K, J, I, as in the files: turning it to working arrays then moves nothing for most of them.
-    image = np.empty((len(modalities), *geometry.shape[::-1]), np.float32).transpose(0, 3, 2, 1)
+    image = np.empty((len(modalities), *geometry.shape[::-1]), dtype).transpose(0, 3, 2, 1)
     if channels == len(modalities):
         np.concatenate([volume.array for volume in volumes], axis=0, out=image)
     elif channels == 1 and tuple(modalities) == COLOURS:
@@ -112,6 +114,12 @@ def read_image(case: Case, modalities: Sequence[str]) -> Volume:
             fix="give the same modalities for every case, in the same order",
         )
     return Volume(image, geometry)
+
+
+def _common_type(types: Sequence[np.dtype[np.generic]]) -> np.dtype[np.generic]:
+    """The type of voxels that come from files of these types: half of float32's memory where the files hold no more."""
+    small = types[0].kind in "iu" and types[0].itemsize <= 2 and all(dtype == types[0] for dtype in types)
+    return types[0] if small else np.dtype(np.float32)
 
 
 def reference_of(case: Case, geometries: Sequence[Geometry]) -> int:

@@ -19,11 +19,13 @@ from crgan.cases.files import write_labels, write_map
 from crgan.cases.formats.dicom_seg import write_segmentation
 from crgan.cases.labels import LabelScheme
 from crgan.cases.reading import read_image
+from crgan.cases.volume import Geometry
 from crgan.conformal import Promise, promised_set
 from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation, model_digest
+from crgan.preprocessing.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +116,9 @@ def segment_case(model: Model, job: CaseJob) -> None:
         If a file cannot be read or written.
     """
     case, request, labels = job.case, job.request, model.labels
-    volume = read_image(case, model.pipeline.modalities)
-    array, spacing_mm = to_canonical(volume)
+    geometry, prepared = _prepare(case, model)
     found = model.segment(
-        array,
-        spacing_mm=spacing_mm,
+        prepared,
         case_id=case.case_id,
         fn_threshold=request.dial.by_target("p"),
         fp_threshold=request.dial.by_target("q"),
@@ -127,17 +127,23 @@ def segment_case(model: Model, job: CaseJob) -> None:
         tta=request.tta,
     )
     for name, values in _maps(found, labels.targets, probabilities=request.probabilities, errors=request.errors).items():
-        turned = from_canonical(values[None], volume.geometry)[0]
-        write_map(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, volume.geometry)
+        turned = from_canonical(values[None], geometry)[0]
+        write_map(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, geometry)
     for name, mask in _promised_sets(found, request.promise).items():
-        marked = from_canonical(mask[None].astype(np.uint8), volume.geometry)[0]
-        write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, volume.geometry)
+        marked = from_canonical(mask[None].astype(np.uint8), geometry)[0]
+        write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, geometry)
     if request.dicom_seg:
-        found_labels = from_canonical(found.labels[None], volume.geometry)[0]
+        found_labels = from_canonical(found.labels[None], geometry)[0]
         place = job.out / "dicom-seg" / f"{case.case_id}.dcm"
-        write_segmentation(place, found_labels, volume.geometry, series=case.images[0], classes=labels.classes, version=version("crgan"))
-    on_grid = from_canonical(_translated(found.labels, labels, job.scheme)[None], volume.geometry)[0]
-    write_labels(job.mask, on_grid, volume.geometry, least_bits=16 if labels.instances else 8)
+        write_segmentation(place, found_labels, geometry, series=case.images[0], classes=labels.classes, version=version("crgan"))
+    on_grid = from_canonical(_translated(found.labels, labels, job.scheme)[None], geometry)[0]
+    write_labels(job.mask, on_grid, geometry, least_bits=16 if labels.instances else 8)
+
+
+def _prepare(case: Case, model: Model) -> tuple[Geometry, Prepared]:
+    """The grid of a case's files, and its image as the networks take it; nothing else of the image is kept."""
+    volume = read_image(case, model.pipeline.modalities)
+    return volume.geometry, model.prepare(*to_canonical(volume))
 
 
 def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import Any
 
@@ -58,8 +59,13 @@ def foreground_mask(image: NDArray[Any]) -> NDArray[np.bool_]:
         return np.ones(image.shape, bool)
     low, high = np.percentile(sample, (0.5, 99.5))
     tolerance = _TOLERANCE * (float(high) - float(low))
-    # Two comparisons against exact bounds need no float copy of the image.
-    return np.asarray((image > float(mode) + tolerance) | (image < float(mode) - tolerance))
+    # Two comparisons against exact bounds, of the image's own kind of numbers, need no float copy of it.
+    above, below = float(mode) + tolerance, float(mode) - tolerance
+    if image.dtype.kind in "iu":
+        above, below = math.floor(above), math.ceil(below)
+    foreground = np.asarray(image > above)
+    foreground |= image < below
+    return foreground
 
 
 def bounding_box(mask: NDArray[np.bool_], margin_voxels: int = 0) -> tuple[slice, slice, slice]:
@@ -88,9 +94,9 @@ def bounding_box(mask: NDArray[np.bool_], margin_voxels: int = 0) -> tuple[slice
 def _coherent(same: NDArray[np.bool_]) -> bool:
     """Whether hardly any voxel of a mask stands alone along the longest axis."""
     lines = np.moveaxis(same, int(np.argmax(same.shape)), 0)
-    beside = np.ones(lines.shape, bool)
-    beside[1:-1] = lines[2:] | lines[:-2]
-    return bool(np.count_nonzero(lines & beside) >= _COHERENCE * np.count_nonzero(lines))
+    beside = lines.copy()
+    beside[1:-1] &= lines[2:] | lines[:-2]
+    return bool(np.count_nonzero(beside) >= _COHERENCE * np.count_nonzero(lines))
 
 
 def _sample(image: NDArray[Any]) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -13,12 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from crgan.cases.case import Case, Dataset
 from crgan.errors import fail
 from crgan.preprocessing.fitting import fit_ct, fit_mr, fit_reference, fit_spacing
-from crgan.preprocessing.prepared import Prepared, PreparedGeometry, Spacing, three_lengths, three_sizes
-from crgan.preprocessing.resample import resample_image, resample_labels, resampled_shape, resampled_slabs
+from crgan.preprocessing.prepared import Box, Prepared, PreparedGeometry, Spacing, three_lengths, three_sizes
+from crgan.preprocessing.resample import resample_image, resample_labels, resampled_parts, resampled_shape
 from crgan.preprocessing.settings import Positive, PreprocessingSettings
 from crgan.preprocessing.steps import adjust, cut_to_foreground
-from crgan.preprocessing.zscore import IntensityStatistics, Kind, guess_kind, normalise_ct, normalise_patient
+from crgan.preprocessing.zscore import IntensityStatistics, Kind, Scaling, ct_scaling, guess_kind, patient_scalings
 from crgan.progress import Progress, Silent
+
+# float16 keeps 11 binary digits of everything below 65,504.
+_FLOAT16_LIMIT = 60_000.0
 
 
 class Pipeline(BaseModel):
@@ -103,7 +105,9 @@ class Pipeline(BaseModel):
             reference=fit_reference(cases),
         )
 
-    def apply(self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, label: NDArray[np.uint8] | None = None) -> Prepared:
+    def apply(
+        self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, label: NDArray[np.uint8] | None = None, compact: bool = False
+    ) -> Prepared:
         """Crop, adjust, normalise and resample one case (:mod:`crgan.preprocessing.steps` has the whole order).
 
         Parameters
@@ -114,6 +118,8 @@ class Pipeline(BaseModel):
             Its voxel size, ``(z, y, x)``.
         label
             Codes ``(Z, Y, X)``, uint8.
+        compact
+            Give the image as float16, unless a voxel is too large for it: what networks are trained on, and shown at prediction.
 
         Raises
         ------
@@ -124,13 +130,19 @@ class Pipeline(BaseModel):
         self._check(image, spacing_mm, label)
         shape, spacing = three_sizes(image.shape[1:]), three_lengths(spacing_mm)
         box, kept, foreground = cut_to_foreground(image, self.settings)
-        normal = self._normalise(self._adjust(kept, foreground), foreground)
-        inside = three_sizes(normal.shape[1:])
+        adjusted = self._adjust(kept, foreground)
+        scalings = self._scalings(adjusted, foreground)
+        inside = three_sizes(adjusted.shape[1:])
         resampled = inside if self.spacing_mm is None else resampled_shape(inside, spacing, self.spacing_mm)
-        if resampled != inside:
-            normal = resample_image(normal, resampled)
+
+        def normalised(part: slice) -> NDArray[np.float32]:
+            """Some slices of all channels: more than those that are being resampled never exist as float32."""
+            channels = zip(scalings, adjusted, foreground, strict=True)
+            return np.stack([scaling(channel[part], own[part]) for scaling, channel, own in channels])
+
+        fits = compact and all(_fits(scaling, channel) for scaling, channel in zip(scalings, adjusted, strict=True))
         return Prepared(
-            image=normal,
+            image=resample_image(adjusted, resampled, prepare=normalised, dtype=np.float16 if fits else np.float32),
             label=None if label is None else resample_labels(label[box], resampled),
             geometry=PreparedGeometry(
                 shape=resampled,
@@ -142,13 +154,13 @@ class Pipeline(BaseModel):
         )
 
     @staticmethod
-    def restore(maps: NDArray[np.generic], geometry: PreparedGeometry, *, slab_slices: int = 16) -> NDArray[np.float32]:
+    def restore(maps: Sequence[NDArray[np.generic]], geometry: PreparedGeometry, *, slab_slices: int = 16) -> NDArray[np.float32]:
         """Bring maps on a prepared grid back to the whole original grid; 0 outside the box.
 
         Parameters
         ----------
         maps
-            ``(K, z, y, x)``, for example probabilities.
+            K arrays ``(z, y, x)``, for example probabilities.
         geometry
             The :attr:`Prepared.geometry` of the case.
         slab_slices
@@ -159,41 +171,43 @@ class Pipeline(BaseModel):
         NDArray
             float32 ``(K, Z, Y, X)``.
         """
-        result = np.empty((len(maps), *geometry.original_shape), np.float32)
-        for part, values in Pipeline.restore_slabs(maps, geometry, slab_slices=slab_slices):
-            result[:, part] = values
+        result = np.zeros((len(maps), *geometry.original_shape), np.float32)
+        for part, values in Pipeline.restore_parts(maps, geometry, slab_slices=slab_slices):
+            result[:, *part] = values
         return result
 
     @staticmethod
-    def restore_slabs(
-        maps: NDArray[np.generic], geometry: PreparedGeometry, *, slab_slices: int = 16
-    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Do :meth:`restore` slab by slab, so that the maps never exist at full size.
+    def restore_parts(
+        maps: Sequence[NDArray[np.generic]], geometry: PreparedGeometry, *, least: float = -np.inf, slab_slices: int = 16
+    ) -> Iterator[tuple[Box, NDArray[np.float32]]]:
+        """Do :meth:`restore` part by part, so that the maps never exist at full size, and only where it can matter.
+
+        Parameters
+        ----------
+        maps, geometry, slab_slices
+            As for :meth:`restore`.
+        least
+            What is below it in every map may be left out.
 
         Yields
         ------
-        tuple[slice, NDArray]
-            Which slices of the original grid, in order and without a gap, and their maps ``(K, slices, Y, X)``, float32.
+        tuple[Box, NDArray]
+            A box of the original grid and its maps ``(K, slices, rows, columns)``, float32. Outside of all boxes every map is 0, as
+            beyond the prepared grid, or below ``least``.
 
         Raises
         ------
         ValueError
             If the maps do not have the size that the geometry tells.
         """
-        if maps.shape[1:] != geometry.shape:
-            message = f"maps of shape {maps.shape} do not lie on the prepared grid of shape {geometry.shape}; expected (K, z, y, x)"
+        found = {values.shape for values in maps}
+        if found != {geometry.shape}:
+            message = f"maps of shape {found} do not lie on the prepared grid of shape {geometry.shape}; expected K times (z, y, x)"
             raise ValueError(message)
-        z, y, x = geometry.box
-        depth, height, width = geometry.original_shape
-        for start, stop in pairwise([*range(0, z.start, slab_slices), z.start]):
-            yield slice(start, stop), np.zeros((len(maps), stop - start, height, width), np.float32)
-        inside = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
-        for part, values in resampled_slabs(maps, inside, slab_slices=slab_slices):
-            slab = np.zeros((len(maps), values.shape[1], height, width), np.float32)
-            slab[:, :, y, x] = values
-            yield slice(z.start + part.start, z.start + part.stop), slab
-        for start, stop in pairwise([*range(z.stop, depth, slab_slices), depth]):
-            yield slice(start, stop), np.zeros((len(maps), stop - start, height, width), np.float32)
+        inside = three_sizes([part.stop - part.start for part in geometry.box])
+        for parts, values in resampled_parts(maps, inside, least=least, slab_slices=slab_slices):
+            z, y, x = (slice(whole.start + part.start, whole.start + part.stop) for whole, part in zip(geometry.box, parts, strict=True))
+            yield (z, y, x), values
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -253,18 +267,19 @@ class Pipeline(BaseModel):
         ]
         return image if all(after.base is image for after in adjusted) else np.stack(adjusted)
 
-    def _normalise(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Normalise each channel as its kind wants it: ``(M, Z, Y, X)`` in and out."""
-        pooled = self.settings.normalisation == "pooled"
+    def _scalings(self, image: NDArray[np.generic], foreground: NDArray[np.bool_]) -> list[Scaling]:
+        """Tell how each channel of ``(M, Z, Y, X)`` is to be normalised, as its kind wants it."""
         own = [channel for channel, statistics in enumerate(self.intensities) if statistics is None]
-        if len(own) == len(image):
-            return normalise_patient(image, foreground, pooled=pooled)
-        result = np.empty(image.shape, np.float32)
-        result[own] = normalise_patient(image[own], foreground[own], pooled=pooled)
-        for channel, statistics in enumerate(self.intensities):
-            if statistics is not None:
-                result[channel] = normalise_ct(image[channel], statistics)
-        return result
+        everything = len(own) == len(image)  # and then needs no copy
+        chosen = (image, foreground) if everything else (image[own], foreground[own])
+        patient = iter(patient_scalings(*chosen, pooled=self.settings.normalisation == "pooled"))
+        return [next(patient) if statistics is None else ct_scaling(statistics) for statistics in self.intensities]
+
+
+def _fits(scaling: Scaling, channel: NDArray[np.generic]) -> bool:
+    """Whether every voxel of a channel fits into float16 once it is normalised; resampling makes none larger."""
+    extremes = np.array([channel.min(), channel.max()])
+    return bool(np.abs(scaling(extremes, np.ones(2, bool))).max() <= _FLOAT16_LIMIT)
 
 
 def _refuse_idle_steps(settings: PreprocessingSettings, kinds: Sequence[Kind], dataset: Dataset) -> None:

@@ -64,14 +64,14 @@ class Prepared:
     Parameters
     ----------
     image
-        float32 ``(M, z, y, x)``.
+        ``(M, z, y, x)``, float32; float16 where that was asked for and is enough.
     label
         uint8 codes ``(z, y, x)``, or None.
     geometry
         The way back.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[np.float16 | np.float32]
     label: NDArray[np.uint8] | None
     geometry: PreparedGeometry
 

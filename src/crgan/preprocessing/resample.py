@@ -7,7 +7,7 @@ moves nothing. Beyond the edges the outermost voxel goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,13 @@ def resampled_shape(shape: Sequence[int], spacing_mm: Sequence[float], target_mm
     return sizes[0], sizes[1], sizes[2]
 
 
-def resample_image(image: NDArray[np.generic], shape: Sequence[int]) -> NDArray[np.float32]:
+def resample_image(
+    image: NDArray[np.generic],
+    shape: Sequence[int],
+    *,
+    prepare: Callable[[slice], NDArray[np.float32]] | None = None,
+    dtype: type[np.float16 | np.float32] = np.float32,
+) -> NDArray[np.float16 | np.float32]:
     """Resample channels linearly, averaging over the larger voxel where the grid becomes coarser.
 
     Where an axis becomes coarser the linear kernel is widened with it, so that structures smaller than the
@@ -52,16 +58,19 @@ def resample_image(image: NDArray[np.generic], shape: Sequence[int]) -> NDArray[
         ``(M, Z, Y, X)``.
     shape
         The size wanted, ``(z, y, x)``; axes that keep their size are untouched.
+    prepare
+        Gives the slices asked for of what is to be resampled, ``(M, slices, Y, X)``; those of ``image`` by itself.
+    dtype
+        Type of the result.
 
     Returns
     -------
     NDArray
-        float32 ``(M, z, y, x)``.
+        ``(M, z, y, x)``.
     """
-    result = np.empty((len(image), *shape), np.float32)
-    for channel, source in zip(result, image, strict=True):
-        for part, values in _slabs(source[None], shape):
-            channel[part] = values[0]
+    result = np.empty((len(image), *shape), dtype)
+    for part, values in _slabs(image, shape, prepare=prepare):
+        result[:, part] = values
     return result
 
 
@@ -97,55 +106,73 @@ def resample_labels(codes: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[n
     return result
 
 
-def resample_to_shape(maps: NDArray[np.generic], shape: Sequence[int], *, slab_slices: int = 16) -> NDArray[np.float32]:
-    """Bring maps back to a grid of ``shape`` voxels over the same box; the inverse of :func:`resample_image`.
+def resampled_parts(
+    maps: Sequence[NDArray[np.generic]], shape: Sequence[int], *, least: float = -np.inf, slab_slices: int = 16
+) -> Iterator[tuple[tuple[slice, slice, slice], NDArray[np.float32]]]:
+    """Bring maps back to a grid of ``shape`` voxels over the same box, part by part; the inverse of :func:`resample_image`.
 
     Parameters
     ----------
     maps
-        ``(K, z, y, x)``, for example probabilities.
+        K arrays ``(z, y, x)``, for example probabilities.
     shape
         ``(Z, Y, X)``.
+    least
+        What is below it in every map may be left out.
     slab_slices
-        Slices made at a time; bounds the working memory, changes nothing in the result.
-
-    Returns
-    -------
-    NDArray
-        float32 ``(K, Z, Y, X)``.
-    """
-    result = np.empty((len(maps), *shape), np.float32)
-    for part, values in resampled_slabs(maps, shape, slab_slices=slab_slices):
-        result[:, part] = values
-    return result
-
-
-def resampled_slabs(
-    maps: NDArray[np.generic], shape: Sequence[int], *, slab_slices: int = 16
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Do :func:`resample_to_shape` slab by slab, so that the whole result need never exist.
+        Slices made at a time; bounds the working memory, changes nothing in the values.
 
     Yields
     ------
-    tuple[slice, NDArray]
-        Which slices of the result, in order and without a gap, and their values ``(K, slices, Y, X)``, float32.
+    tuple
+        A box of the result, as slices along Z, Y and X, and its values ``(K, slices, rows, columns)``, float32. Boxes follow each
+        other along Z; no voxel outside them reaches ``least`` in any map.
     """
-    return _slabs(maps, shape, slab_slices=slab_slices)
+    taps = [_axis_taps(old, new, smooth=True) for old, new in zip(maps[0].shape, shape, strict=True)]
+    for start in range(0, shape[0], slab_slices):
+        part = slice(start, min(start + slab_slices, shape[0]))
+        values = _along_z(lambda needed: np.stack([m[needed] for m in maps]).astype(np.float32), taps[0], part)
+        if least > -np.inf:
+            # Resampled values are means, and none is larger than all that it is made of.
+            worth = (values >= least).any(axis=(0, 1))
+            rows, columns = np.flatnonzero(worth.any(axis=1)), np.flatnonzero(worth.any(axis=0))
+            if not rows.size:
+                continue
+            extents = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+        else:
+            extents = (0, values.shape[2]), (0, values.shape[3])
+        box = [part]
+        for axis, (low, high) in zip((2, 3), extents, strict=True):
+            axis_taps = taps[axis - 1]
+            if axis_taps is None:
+                box.append(slice(low, high))
+                values = values[:, :, low:high] if axis == 2 else values[..., low:high]
+            else:
+                indices, weights = axis_taps
+                touched = np.flatnonzero(((indices >= low) & (indices < high)).any(axis=1))
+                reached = slice(int(touched[0]), int(touched[-1]) + 1)
+                box.append(reached)
+                values = _weighted_sum(values, indices[reached], weights[reached], axis)
+        yield (box[0], box[1], box[2]), values
 
 
 def _slabs(
-    array: NDArray[np.generic], shape: Sequence[int], *, slab_slices: int = 16, smooth: bool = True
+    array: NDArray[np.generic],
+    shape: Sequence[int],
+    *,
+    slab_slices: int = 16,
+    smooth: bool = True,
+    prepare: Callable[[slice], NDArray[np.float32]] | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Resample ``(K, Z, Y, X)`` slab by slab along Z; every voxel is computed alike whatever the slab."""
+
+    def read(part: slice) -> NDArray[np.float32]:
+        return array[:, part].astype(np.float32) if prepare is None else prepare(part)
+
     taps = [_axis_taps(old, new, smooth=smooth) for old, new in zip(array.shape[1:], shape, strict=True)]
     for start in range(0, shape[0], slab_slices):
         part = slice(start, min(start + slab_slices, shape[0]))
-        if taps[0] is None:
-            values = array[:, part].astype(np.float32)
-        else:
-            indices, weights = taps[0][0][part], taps[0][1][part]
-            first = int(indices.min())
-            values = _weighted_sum(array[:, first : int(indices.max()) + 1].astype(np.float32), indices - first, weights, 1)
+        values = _along_z(read, taps[0], part)
         for axis in (2, 3):
             axis_taps = taps[axis - 1]
             if axis_taps is not None:
@@ -153,7 +180,19 @@ def _slabs(
         yield part, values
 
 
-def _axis_taps(old: int, new: int, *, smooth: bool) -> tuple[NDArray[np.intp], NDArray[np.float32]] | None:
+_Taps = tuple[NDArray[np.intp], NDArray[np.float32]]
+
+
+def _along_z(read: Callable[[slice], NDArray[np.float32]], taps: _Taps | None, part: slice) -> NDArray[np.float32]:
+    """Read what some slices of the result are made of, and resample it along Z."""
+    if taps is None:
+        return read(part)
+    indices, weights = taps[0][part], taps[1][part]
+    first = int(indices.min())
+    return _weighted_sum(read(slice(first, int(indices.max()) + 1)), indices - first, weights, 1)
+
+
+def _axis_taps(old: int, new: int, *, smooth: bool) -> _Taps | None:
     """Which input voxels make up each output voxel of an axis, and their weights, both ``(new, taps)``; None to keep the axis.
 
     The kernel is a triangle one input voxel wide to each side, or one output voxel where ``smooth`` and the

@@ -37,8 +37,9 @@ def cut_to_foreground(image: NDArray[np.generic], settings: PreprocessingSetting
 
     The box holds every channel's foreground with a margin, or everything if the settings want no cropping.
     """
-    foreground = np.stack([foreground_mask(channel) for channel in image])
-    box = bounding_box(np.asarray(foreground.any(axis=0)), _CROP_MARGIN)
+    masks = [foreground_mask(channel) for channel in image]
+    foreground = masks[0][None] if len(masks) == 1 else np.stack(masks)
+    box = bounding_box(masks[0] if len(masks) == 1 else np.asarray(foreground.any(axis=0)), _CROP_MARGIN)
     if not settings.crop_to_foreground:
         z, y, x = image.shape[1:]
         box = slice(0, z), slice(0, y), slice(0, x)

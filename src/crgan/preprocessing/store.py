@@ -38,8 +38,6 @@ from crgan.progress import Progress, Silent
 # Of a folder under construction; what a killed run left is taken away after a day.
 _UNFINISHED = ".part"
 _ABANDONED_SECONDS = 24 * 3600.0
-# float16 keeps 11 binary digits of everything below 65,504.
-_FLOAT16_LIMIT = 60_000.0
 
 
 def prepare(
@@ -139,13 +137,13 @@ def _write(case: Case, dataset: Dataset, pipeline: Pipeline, *, part: Path, seed
     """Write arrays and description of one case into a new folder, the description last."""
     working = read_case(case, dataset)
     try:
-        prepared = pipeline.apply(working.image, working.spacing_mm, label=working.label)
+        prepared = pipeline.apply(working.image, working.spacing_mm, label=working.label, compact=True)
     except CrganError as error:
         raise CrganError([replace(problem, where=problem.where or f"case {case.case_id}") for problem in error.problems]) from error
     part.mkdir(parents=True)
     codes: tuple[CodeFacts, ...] | None = None
     ignored = 0
-    save_array(part / IMAGE, _compact(prepared.image))
+    save_array(part / IMAGE, prepared.image)
     if prepared.label is not None and dataset.labels is not None:
         codes, coordinates = take_facts(prepared.label, len(dataset.labels.values), seed=seed)
         ignored = int(np.count_nonzero(prepared.label == IGNORED))
@@ -204,9 +202,3 @@ def _make_cache(cache: Path) -> None:
             got=error.strerror or str(error),
             fix="choose another folder for the cache",
         ) from error
-
-
-def _compact(image: NDArray[np.float32]) -> NDArray[np.float16 | np.float32]:
-    """Halve the image's size unless a voxel is too large for it."""
-    largest = max(float(image.max()), -float(image.min()))
-    return image.astype(np.float16) if largest <= _FLOAT16_LIMIT else image

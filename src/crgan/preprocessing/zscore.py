@@ -63,28 +63,48 @@ def fit_intensities(samples: Sequence[NDArray[np.generic]], *, bounds: tuple[flo
     return IntensityStatistics(low=float(low), high=float(high), mean=float(clipped.mean()), std=float(clipped.std()))
 
 
-def normalise_ct(image: NDArray[np.generic], statistics: IntensityStatistics) -> NDArray[np.float32]:
-    """Clip a CT channel and normalise it by the training set's statistics.
-
-    Air is information in CT, so that no voxel is set to 0. Statistics of a single value give zeros.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """How the voxels of one channel are normalised, part by part: ``(value - mean) / std``, and zeros where ``std`` is 0.
 
     Parameters
     ----------
-    image
-        One channel of any shape, in Hounsfield units.
-    statistics
-        What :func:`fit_intensities` gave.
-
-    Returns
-    -------
-    NDArray
-        float32, same shape.
+    mean, std
+        What is taken off, and what is divided by.
+    bounds
+        Clip to these first; None to clip nothing.
+    masked
+        Set what is not foreground to 0.
     """
-    clipped = np.clip(image, statistics.low, statistics.high).astype(np.float32)
-    return _standardise(clipped, statistics.mean, statistics.std)
+
+    mean: float
+    std: float
+    bounds: tuple[float, float] | None = None
+    masked: bool = False
+
+    def __call__(self, values: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Normalise voxels of any shape, of which ``foreground`` tells those that count; float32 in fresh memory."""
+        if self.std <= 0:
+            return np.zeros(values.shape, np.float32)
+        result = values.astype(np.float32)
+        if self.bounds is not None:
+            np.clip(result, *(np.float32(bound) for bound in self.bounds), out=result)
+        result -= np.float32(self.mean)
+        result /= np.float32(self.std)
+        if self.masked:
+            result *= foreground
+        return result
 
 
-def normalise_patient(image: NDArray[np.generic], foreground: NDArray[np.bool_], *, pooled: bool = False) -> NDArray[np.float32]:
+def ct_scaling(statistics: IntensityStatistics) -> Scaling:
+    """Clip a CT channel and normalise it by the training set's statistics.
+
+    Air is information in CT, so that no voxel is set to 0. Statistics of a single value give zeros.
+    """
+    return Scaling(mean=statistics.mean, std=statistics.std, bounds=(statistics.low, statistics.high))
+
+
+def patient_scalings(image: NDArray[np.generic], foreground: NDArray[np.bool_], *, pooled: bool = False) -> list[Scaling]:
     """Normalise the channels of one case by its own foreground voxels; background becomes 0.
 
     Parameters
@@ -99,21 +119,21 @@ def normalise_patient(image: NDArray[np.generic], foreground: NDArray[np.bool_],
 
     Returns
     -------
-    NDArray
-        float32 ``(M, Z, Y, X)``. A constant channel and a channel without foreground become 0. Where the
-        foreground has but one value (a binary image), the whole channel stands in for it.
+    list of Scaling
+        One for each channel. A constant channel and a channel without foreground become 0. Where the foreground has but one
+        value (a binary image), the whole channel stands in for it.
     """
-    result = np.zeros(image.shape, np.float32)
+    scalings: list[Scaling] = []
     everything = range(len(image))
     for group in [everything] if pooled else [(channel,) for channel in everything]:
-        voxels = [image[channel][foreground[channel]] for channel in group]
-        mean, std = _mean_and_std(voxels)
-        for channel, values in zip(group, voxels, strict=True):
+        mean, std = _mean_and_std([image[channel][foreground[channel]] for channel in group])
+        for channel in group:
             if std > 0:
-                result[channel][foreground[channel]] = _standardise(values.astype(np.float32), mean, std)
+                scalings.append(Scaling(mean=mean, std=std, masked=True))
             else:
-                result[channel] = _standardise(image[channel].astype(np.float32), *_mean_and_std([image[channel]]))
-    return result
+                whole_mean, whole_std = _mean_and_std([image[channel]])
+                scalings.append(Scaling(mean=whole_mean, std=whole_std))
+    return scalings
 
 
 def _mean_and_std(arrays: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
@@ -133,13 +153,3 @@ def _mean_and_std(arrays: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
             squares += float(difference @ difference)
     std = math.sqrt(squares / count)
     return mean, std if std > 1e-6 * abs(mean) else 0.0
-
-
-def _standardise(values: NDArray[np.float32], mean: float, std: float) -> NDArray[np.float32]:
-    """``(values - mean) / std`` in place; zeros where ``std`` is 0."""
-    if std <= 0:
-        values[...] = 0
-        return values
-    values -= np.float32(mean)
-    values /= np.float32(std)
-    return values

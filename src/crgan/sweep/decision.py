@@ -112,3 +112,21 @@ def against_rivals(probabilities: NDArray[np.floating], decided: NDArray[np.bool
     both = values + rival
     share = np.divide(values, both, out=np.zeros_like(values), where=both > 0)
     return np.asarray(np.where(decided, np.maximum(share, 0.5), np.minimum(share, _BELOW_HALF)))
+
+
+def least_marked(p: float, *, targets: int, exclusive: bool) -> float:
+    """Give a value that some map reaches wherever a voxel can be marked: a generator's probability, or a corrected one.
+
+    Nothing is added below ``p``, and the generator decides for no target below 1/2. Of K targets that exclude each other and the
+    background, one that holds its own against the strongest of the K others with a share of t has a probability of at least
+    ``t / (K (1 - t) + t)``. A thousandth is taken off, for rounding.
+
+    Parameters
+    ----------
+    p
+        The dial's lowest: voxels are added from ``FN >= p`` on.
+    targets, exclusive
+        How many targets there are, and whether they exclude each other.
+    """
+    share = min(p, 0.5)
+    return (share / (targets * (1 - share) + share) if exclusive else share) - 1e-3

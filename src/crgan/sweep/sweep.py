@@ -54,7 +54,8 @@ def sweep(
     Yields
     ------
     Window, NDArray
-        Each window and its ``(K, slices, rows, columns)`` result, cut to the part inside the plane.
+        Each window, from the first slices to the last, and its ``(K, slices, rows, columns)`` result, cut to the part inside the
+        plane.
     """
     if not windows:
         return
@@ -67,7 +68,7 @@ def sweep(
     with torch.inference_mode(), patient_statistics(network):
         with recording_statistics(network):
             network(*_inputs(planes, spaced, tile, coarseness, device))
-        for length, same in groupby(sorted(windows, key=lambda w: w.stop - w.start), key=lambda w: w.stop - w.start):
+        for length, same in groupby(sorted(windows), key=lambda w: w.stop - w.start):
             todo = list(same)
             at_once = max(1, _PIXELS_AT_ONCE // (pixels * length))
             for first in range(0, len(todo), at_once):
@@ -101,20 +102,25 @@ def _inputs(
     planes: Sequence[NDArray[np.generic]], windows: Sequence[Window], tile: tuple[int, int], coarseness: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Cut out windows of equal length, padded by edge values: ``(S, T, C, h, w)`` and the valid pixels ``(S, T, 1, h, w)``."""
-    images, masks = [], []
-    for window in windows:
+    length = windows[0].stop - windows[0].start
+    images = np.empty((len(windows), length, sum(len(plane) for plane in planes), *tile), np.float32)
+    masks = np.zeros((len(windows), length, 1, *tile), np.float32)
+    for window, image, mask in zip(windows, images, masks, strict=True):
         rows, columns = inside(window, tile, planes[0].shape[-2:])
-        block = [np.asarray(plane[:, window.start : window.stop, rows, columns], np.float32) for plane in planes]
-        image = torch.from_numpy(np.concatenate(block)).movedim(0, 1)
-        padding = (
-            columns.start - window.column,
-            window.column + tile[1] - columns.stop,
-            rows.start - window.row,
-            window.row + tile[0] - rows.stop,
-        )
-        masks.append(F.pad(torch.ones(len(image), 1, *image.shape[-2:]), padding))
-        images.append(F.pad(image, padding, mode="replicate"))
-    x, valid = torch.stack(images).to(device), torch.stack(masks).to(device)
+        top, left = rows.start - window.row, columns.start - window.column
+        bottom, right = top + rows.stop - rows.start, left + columns.stop - columns.start
+        first = 0
+        for plane in planes:
+            block = plane[:, window.start : window.stop, rows, columns]
+            image[:, first : first + len(plane), top:bottom, left:right] = block.swapaxes(0, 1)
+            first += len(plane)
+        # Padding goes on as the edges are.
+        image[:, :, :top, left:right] = image[:, :, top : top + 1, left:right]
+        image[:, :, bottom:, left:right] = image[:, :, bottom - 1 : bottom, left:right]
+        image[..., :left] = image[..., left : left + 1]
+        image[..., right:] = image[..., right - 1 : right]
+        mask[..., top:bottom, left:right] = 1
+    x, valid = torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device)
     if coarseness > 1:
         x, valid = average_blocks(x, coarseness), (average_blocks(valid, coarseness) > 0.5).float()
     return x, valid

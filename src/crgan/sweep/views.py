@@ -46,13 +46,13 @@ class View:
         """The image ``(M, Z, Y, X)`` as it is seen, edges going on beyond the border; float32 unless it is as it was."""
         if self.change is None:
             return image
-        seen = self.there(image)
+        seen = _turn(image, self.plane, self.change, beyond=True)
         seen += np.float32(self.change.noise) * np.random.default_rng(self.seed).standard_normal(seen.shape, np.float32)
         return seen
 
-    def there(self, maps: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Maps ``(K, Z, Y, X)`` turned as the image is, edges going on beyond the border."""
-        return maps.astype(np.float32) if self.change is None else _turn(maps, self.plane, self.change, beyond=True)
+    def there(self, maps: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Maps ``(K, Z, Y, X)`` turned as the image is, edges going on beyond the border; float32 unless as they were."""
+        return maps if self.change is None else _turn(maps, self.plane, self.change, beyond=True)
 
     def back(self, maps: NDArray[np.generic]) -> NDArray[np.float32]:
         """Maps ``(K, Z, Y, X)`` of what was seen, back on the grid of the volume; 0 where the view does not reach."""

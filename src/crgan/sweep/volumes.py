@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from crgan.config import Config, NetworkSettings, Plane
 from crgan.networks.composition import corrected_logits, hard_decision, on_doubts, target_probabilities
 from crgan.sequences.planes import as_slices
-from crgan.sweep.sweep import inside, sweep
-from crgan.sweep.windows import Window, attending_windows, covering_windows
+from crgan.sweep.averaging import PlaneMean
+from crgan.sweep.scratch import scratch_zeros
+from crgan.sweep.sweep import sweep
+from crgan.sweep.windows import attending_windows, covering_windows
 
 # Slices up to this many of the network's pixels a side go through whole; larger ones in tiles of this size.
 _LARGEST_TILE = 256
@@ -87,15 +90,16 @@ def _everywhere(
     network: nn.Module, arrays: Sequence[NDArray[np.generic]], config: Config, *, outputs: int, head: Callable[[Tensor, Tensor], Tensor]
 ) -> NDArray[np.float16]:
     """Mean over the planes of what a network of the generator's resolution says of whole slices."""
-    sums = _Sums((outputs, *arrays[0].shape[1:]))
+    shape = (outputs, *arrays[0].shape[1:])
+    mean = PlaneMean(scratch_zeros(shape, np.float16))
     coarseness = _coarseness(config.generator)
     for plane, length in _planes(config):
         slices = [as_slices(array, plane) for array in arrays]
         tile = _whole_tile(slices[0].shape[-2:], config.generator, plane)
         windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
         results = sweep(network, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
-        sums.add(plane, tile, windows, results)
-    return (sums.total / sums.planes).astype(np.float16)
+        mean.add(plane, tile, windows, results)
+    return mean.values
 
 
 class _Judging(nn.Module):
@@ -123,16 +127,21 @@ def candidate_voxels(probabilities: NDArray[np.floating], config: Config, *, exc
     if config.refinement.candidate is None:
         message = "the threshold of candidates has not been fitted"
         raise ValueError(message)
-    return np.asarray(foreground_probability(probabilities, exclusive=exclusive) >= config.refinement.candidate)
+    found = np.empty(probabilities.shape[1:], bool)
+    for z in range(len(found)):
+        found[z] = foreground_probability(probabilities[:, z], exclusive=exclusive) >= config.refinement.candidate
+    return found
 
 
 def decide(probabilities: NDArray[np.floating], *, exclusive: bool) -> NDArray[np.bool_]:
     """Make the generator's own decision from ``(K, Z, Y, X)`` probabilities, slice by slice; bool, same shape."""
-    decided = np.empty(probabilities.shape, bool)
+    return _decide(probabilities, np.empty(probabilities.shape, bool), exclusive=exclusive)
+
+
+def _decide(probabilities: NDArray[np.floating], into: NDArray[Any], *, exclusive: bool) -> NDArray[Any]:
     for z in range(probabilities.shape[1]):
-        slab = torch.from_numpy(probabilities[:, z].astype(np.float32))
-        decided[:, z] = hard_decision(slab, exclusive=exclusive).numpy()
-    return decided
+        into[:, z] = hard_decision(torch.from_numpy(probabilities[:, z].astype(np.float32)), exclusive=exclusive).numpy()
+    return into
 
 
 def refine(
@@ -172,7 +181,7 @@ def refine(
             errors = on_doubts(errors, given, exclusive=exclusive)
         return corrected_logits(hard_decision(given, exclusive=exclusive), errors).sigmoid()
 
-    sums = _Sums(probabilities.shape)
+    mean = PlaneMean(_decide(probabilities, scratch_zeros(probabilities.shape, np.float16), exclusive=exclusive))
     for plane, length in _planes(config):
         slices = [as_slices(image, plane), as_slices(said, plane)]
         if config.refinement.attend and config.refiner.crops is not None:
@@ -183,36 +192,8 @@ def refine(
             tile = _whole_tile(slices[0].shape[-2:], config.refiner, plane)
             windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
         results = sweep(refiner, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
-        sums.add(plane, tile, windows, results)
-    corrected = decide(probabilities, exclusive=exclusive).astype(np.float16)
-    seen = sums.planes > 0
-    corrected[:, seen] = sums.total[:, seen] / sums.planes[seen]
-    return corrected, seen
-
-
-class _Sums:
-    """What the planes say, added up: each plane's mean over the windows that looked at a voxel, so that all planes weigh the same."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.total = np.zeros(shape, np.float32)
-        self.planes = np.zeros(shape[1:], np.float32)  # how many looked at a voxel
-
-    def add(
-        self, plane: Plane, tile: tuple[int, int], windows: Sequence[Window], results: Iterable[tuple[Window, NDArray[np.float32]]]
-    ) -> None:
-        total, planes = as_slices(self.total, plane), as_slices(self.planes, plane)
-        looks = np.zeros(planes.shape, np.float32)
-        for window in windows:
-            looks[_part(window, tile, planes.shape)] += 1
-        for window, values in results:
-            part = _part(window, tile, planes.shape)
-            total[:, *part] += values / looks[part]
-        planes += looks > 0
-
-
-def _part(window: Window, tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice, slice]:
-    """The voxels of a plane's slices that a window looks at."""
-    return slice(window.start, window.stop), *inside(window, tile, shape[-2:])
+        mean.add(plane, tile, windows, results)
+    return mean.values, mean.planes > 0
 
 
 def _planes(config: Config) -> list[tuple[Plane, int]]:

@@ -1,21 +1,21 @@
 """NIfTI-1 and NIfTI-2, plain or gzipped, by nibabel's headers (ITK refuses sheared ones).
 
-A gzipped file is decompressed in one go: that is several times faster than nibabel's streaming, and it
-checks the checksum at the end of the file, so that no truncated file passes.
+A gzipped file is decompressed by ISA-L, twice as fast as by zlib, straight into the array that is given back; the checksum at
+its end is checked, so that no truncated file passes.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import logging
 import math
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
+from isal import igzip, isal_zlib
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -28,6 +28,8 @@ _IMAGES: tuple[Any, Any] = (nib.Nifti1Image, nib.Nifti2Image)
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong with a file is told once, by its error
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540  # the longer of the two headers, NIfTI-2
+_CHUNK = 1 << 20
+_MOST_A_BYTE = 1032  # that deflate can make of one compressed byte
 _NIFTI1_LONGEST_AXIS = 32767
 _RESTORE = "get the file again from its source, or convert the original anew"
 
@@ -36,24 +38,17 @@ class Nifti:
     """``.nii`` and ``.nii.gz``."""
 
     suffixes = (".nii", ".nii.gz")
-    errors: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, ValueError, HeaderDataError)
+    errors: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError, HeaderDataError)
 
     def read(self, path: Path, *, labels: bool) -> Volume:
         """Read a file; scaled values become float32 for images, float64 for labels."""
-        content = _content(path)
-        header = _header(path, bytes(content[:_HEADER_BYTES]))
+        if path.name.lower().endswith(".gz"):
+            header, voxels = _decompressed(path)
+        else:
+            header, voxels = _mapped(path)
         geometry, channels = _grid(path, header)
-        dtype = header.get_data_dtype()
-        if dtype.kind == "c":
-            raise fail("The image holds complex numbers.", where=path, expected="real numbers", got=str(dtype), fix="store the magnitude")
-        stored_shape = header.get_data_shape()
-        offset = int(header.get_data_offset())
-        needed = offset + math.prod(stored_shape) * dtype.itemsize
-        if len(content) < needed:
-            raise fail("The file is truncated.", where=path, expected=f"{needed} bytes", got=f"{len(content)} bytes", fix=_RESTORE)
-        voxels: NDArray[np.generic] = np.ndarray(stored_shape, dtype, buffer=content, offset=offset, order="F")
-        if dtype.names:  # RGB or RGBA: the colours become the last axis, alpha is dropped
-            voxels = np.stack([voxels[name] for name in dtype.names[:3]], axis=-1)
+        if voxels.dtype.names:  # RGB or RGBA: the colours become the last axis, alpha is dropped
+            voxels = np.stack([voxels[name] for name in voxels.dtype.names[:3]], axis=-1)
         voxels = voxels.reshape((*geometry.shape, channels), order="F")
         return Volume(np.moveaxis(_scaled(voxels, header.get_slope_inter(), np.float64 if labels else np.float32), -1, 0), geometry)
 
@@ -64,7 +59,7 @@ class Nifti:
             if path.name.lower().endswith(".gz"):
                 _require_gzip(path, start)
                 file.seek(0)
-                with gzip.GzipFile(fileobj=file) as content:
+                with igzip.GzipFile(fileobj=file) as content:
                     start = content.read(_HEADER_BYTES)
         return _grid(path, _header(path, start))
 
@@ -77,23 +72,74 @@ class Nifti:
         _set_affine(image.header, geometry.affine)
         if suffix == ".nii.gz":
             # No name and no time in the gzip header: the same mask gives the same bytes.
-            with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file:
+            with path.open("wb") as raw, igzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
                 image.to_stream(file)
         else:
             with path.open("wb") as file:
                 image.to_stream(file)
 
 
-def _content(path: Path) -> bytes | memoryview:
-    """The uncompressed bytes of the file, memory-mapped where nothing has to be decompressed."""
-    if not path.name.lower().endswith(".gz"):
-        return np.memmap(path, np.uint8, mode="r").data
-    compressed = path.read_bytes()
-    _require_gzip(path, compressed)
-    try:
-        return gzip.decompress(compressed)
-    except EOFError as error:
-        raise fail("The compressed file is truncated.", where=path, got=f"{len(compressed)} bytes", fix=_RESTORE) from error
+def _mapped(path: Path) -> tuple[Any, NDArray[Any]]:
+    """The header and the voxels, which are read where they are used."""
+    content = np.memmap(path, np.uint8, mode="r")
+    header = _header(path, content[:_HEADER_BYTES].tobytes())
+    dtype, shape, offset = _layout(path, header)
+    needed = offset + math.prod(shape) * dtype.itemsize
+    if len(content) < needed:
+        raise _truncated(path, needed, len(content))
+    return header, np.ndarray(shape, dtype, buffer=content.data, offset=offset, order="F")
+
+
+def _decompressed(path: Path) -> tuple[Any, NDArray[Any]]:
+    """The header and the voxels of a compressed file, in memory of their own."""
+    with path.open("rb") as raw:
+        _require_gzip(path, raw.read(_HEADER_BYTES))
+        compressed = raw.seek(0, 2)
+        raw.seek(0)
+        try:
+            with igzip.GzipFile(fileobj=raw) as content:
+                start = content.read(_HEADER_BYTES)
+                header = _header(path, start)
+                dtype, shape, offset = _layout(path, header)
+                size = math.prod(shape) * dtype.itemsize
+                if offset + size > _MOST_A_BYTE * compressed:
+                    raise _truncated(path, offset + size, _MOST_A_BYTE * compressed)
+                voxels = np.empty(size, np.uint8)
+                begun = start[offset : offset + size]
+                voxels[: len(begun)] = np.frombuffer(begun, np.uint8)
+                content.seek(max(offset, len(start)))
+                filled = len(begun) + _fill(memoryview(voxels)[len(begun) :], content)
+                if filled < size:
+                    raise _truncated(path, offset + size, offset + filled)
+                while content.read(_CHUNK):  # to the end, where the checksum is
+                    pass
+        except EOFError as error:
+            raise fail("The compressed file is truncated.", where=path, got=f"{compressed} bytes", fix=_RESTORE) from error
+    return header, voxels.view(dtype).reshape(shape, order="F")
+
+
+def _fill(memory: memoryview, content: BinaryIO) -> int:
+    """Read until the memory is full or the file ends; gives the number of bytes."""
+    filled = 0
+    while filled < len(memory):
+        count = content.readinto(memory[filled : filled + _CHUNK])  # type: ignore[attr-defined]
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _layout(path: Path, header: Any) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Type and shape of the voxels and where they begin in the file."""
+    dtype = header.get_data_dtype()
+    if dtype.kind == "c":
+        raise fail("The image holds complex numbers.", where=path, expected="real numbers", got=str(dtype), fix="store the magnitude")
+    _grid(path, header)
+    return dtype, tuple(int(n) for n in header.get_data_shape()), int(header.get_data_offset())
+
+
+def _truncated(path: Path, needed: int, found: int) -> CrganError:
+    return fail("The file is truncated.", where=path, expected=f"{needed} bytes", got=f"{found} bytes", fix=_RESTORE)
 
 
 def _require_gzip(path: Path, start: bytes) -> None:
@@ -143,7 +189,8 @@ def _scaled(voxels: NDArray[Any], scaling: tuple[float | None, float | None], dt
     slope, intercept = scaling
     if slope is None or (slope == 1 and not intercept):
         native = voxels.dtype.newbyteorder("=")
-        return voxels.astype(np.float64 if native == np.longdouble else native, order="K")
+        # What is mapped from a file cannot be written to.
+        return voxels.astype(np.float64 if native == np.longdouble else native, order="K", copy=not voxels.flags.writeable)
     exact = dtype is np.float64 or voxels.dtype.itemsize > 2  # float32 holds 8- and 16-bit integers, not longer ones
     values: NDArray[Any] = voxels.astype(np.float64 if exact else np.float32, order="K")
     values *= slope
