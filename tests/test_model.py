@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+import crgan.sweep.sweep as sweeping
 from crgan.config import DataSettings, write_config
 from crgan.dial import Dial, Setting
 from crgan.errors import CrganError
 from crgan.model import FORMAT, Model, Segmentation
+from crgan.sweep import scratch
 from crgan.sweep.decision import compose, settle
 from crgan.training.run import train
 
@@ -41,6 +44,46 @@ def copy(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def neutral(model: Model, image: np.ndarray) -> Segmentation:
     return model.segment(image, spacing_mm=SPACING, fn_threshold=0.5, fp_threshold=0.5, maps=True)
+
+
+class TestMemory:
+    def test_what_was_prepared_before_is_segmented_alike(self, model: Model, image: np.ndarray, neutral: Segmentation) -> None:
+        prepared = model.prepare(image, SPACING)
+        assert prepared.image.dtype == np.float16
+        found = model.segment(prepared, fn_threshold=0.5, fp_threshold=0.5, maps=True)
+        assert (found.labels == neutral.labels).all()
+        assert (found.probabilities == neutral.probabilities).all()
+
+    @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9])
+    def test_leaving_out_where_nothing_can_be_marked_changes_nothing(self, model: Model, image: np.ndarray, p: float) -> None:
+        small = np.pad(image, ((0, 0), (3, 3), (4, 4), (5, 5)))  # maps are made of all voxels, masks only of those that may be marked
+        asked = {"spacing_mm": SPACING, "fn_threshold": p, "fp_threshold": 0.5}
+        assert (model.segment(small, **asked).labels == model.segment(small, **asked, maps=True).labels).all()
+
+    def test_results_on_disk_are_those_in_memory(
+        self, model: Model, image: np.ndarray, neutral: Segmentation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scratch, "_MOST_BYTES_IN_MEMORY", 1000)
+        found = model.segment(image, spacing_mm=SPACING, fn_threshold=0.5, fp_threshold=0.5, maps=True)
+        assert isinstance(found.probabilities, np.memmap)
+        for name in ("labels", "probabilities", "missed", "added"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(neutral, name))
+
+    def test_the_slabs_take_no_more_memory_for_more_slices(self, model: Model, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What Python's arrays take beyond the input and the mask: the same for four times the slices, once results lie on disk."""
+        monkeypatch.setattr(scratch, "_MOST_BYTES_IN_MEMORY", 1000)
+        monkeypatch.setattr(sweeping, "_PIXELS_AT_ONCE", 1)
+        axial = replace(model, config=model.config.model_copy(update={"planes": ("axial",)}))
+
+        def beyond(times: int) -> float:
+            prepared = axial.prepare(np.tile(image, (1, times, 1, 1)), SPACING)
+            tracemalloc.start()
+            labels = axial.segment(prepared).labels
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            return peak / labels.size
+
+        assert beyond(4) < 0.75 * beyond(1)
 
 
 class TestFolder:

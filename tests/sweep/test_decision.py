@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from crgan.networks.composition import corrected_logits, hard_decision
-from crgan.sweep.decision import against_rivals, compose, decide_corrected, settle
+from crgan.sweep.decision import against_rivals, compose, decide_corrected, least_marked, settle
+from crgan.sweep.volumes import decide
 
 SHARES = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 0.8, 1.0])
 DIALS = st.tuples(SHARES, SHARES)
@@ -233,3 +234,24 @@ def test_targets_have_settings_of_their_own() -> None:
     assert found.tolist() == [[False, True, True], [False, True, True]]  # the outer takes in the inner
     found = decide_corrected(decided, corrected, p=(0.1, 0.5), q=(0.5, 0.5), exclusive=False)
     assert found.tolist() == [[True, True, True], [False, False, True]]
+
+
+@given(
+    hnp.arrays(np.float16, (4, 3, 3), elements=SHARES),
+    hnp.arrays(np.float16, (3, 3, 3), elements=SHARES),
+    DIALS,
+    st.booleans(),
+    st.booleans(),
+)
+def test_nothing_is_marked_where_no_map_reaches_the_least(
+    said: np.ndarray, corrected: np.ndarray, dial: tuple[float, float], exclusive: bool, refined: bool
+) -> None:
+    p, q = dial
+    probabilities = said[1:].astype(np.float32)
+    if exclusive:
+        probabilities /= np.maximum(said.sum(axis=0, dtype=np.float32), 1e-6)
+    decided = decide(probabilities[:, None], exclusive=exclusive)[:, 0]
+    final = corrected.astype(np.float32) if refined else against_rivals(probabilities, decided, exclusive=exclusive)
+    marked = decide_corrected(decided, final, p=p, q=q, exclusive=exclusive).any(axis=0)
+    maps = np.concatenate([probabilities, corrected]) if refined else probabilities
+    assert (maps.max(axis=0)[marked] >= least_marked(p, targets=3, exclusive=exclusive)).all()

@@ -134,7 +134,7 @@ def resampled_parts(
         values = _along_z(lambda needed: np.stack([m[needed] for m in maps]).astype(np.float32), taps[0], part)
         if least > -np.inf:
             # Resampled values are means, and none is larger than all that it is made of.
-            worth = (values >= least).any(axis=(0, 1))
+            worth = np.asarray((values >= least).any(axis=(0, 1)))
             rows, columns = np.flatnonzero(worth.any(axis=1)), np.flatnonzero(worth.any(axis=0))
             if not rows.size:
                 continue

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crgan.arrays import forget_mapped, save_array
 from crgan.cases.case import Case, Dataset

@@ -38,18 +38,16 @@ class PlaneMean:
             return
         values, planes = as_slices(self.values, plane), as_slices(self.planes, plane)
         rows, columns = _extent(windows, tile, planes.shape)
-        for start, found, looks in _whole_slices(results, tile, planes.shape, rows, columns):
+        for start, sums, looks in _whole_slices(results, tile, planes.shape, rows, columns):
             part = slice(start, start + len(looks)), rows, columns
             seen = looks > 0
-            np.divide(found, looks, out=found, where=seen)
+            new = np.divide(sums, looks, out=sums, where=seen)
             count = planes[part]
             count += seen
             if count.max(initial=0) > 1:  # the mean so far moves towards what is new
                 mean = values[:, *part].astype(np.float32)
-                found -= mean
-                np.divide(found, count, out=found, where=seen)
-                found += mean
-            np.copyto(values[:, *part], found, where=seen, casting="same_kind")
+                new = mean + np.divide(new - mean, count, out=sums, where=seen)
+            np.copyto(values[:, *part], new, where=seen, casting="same_kind")
 
 
 def _extent(windows: Sequence[Window], tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice]:

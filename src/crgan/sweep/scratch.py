@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from math import prod
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from crgan.errors import fail
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # An array above this goes to a file. The kernel then keeps in memory what there is room for.
 _MOST_BYTES_IN_MEMORY = 1 << 30
 
 
-def scratch_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
+def scratch_zeros(shape: tuple[int, ...], dtype: type[_Scalar]) -> NDArray[_Scalar]:
     """Make an array of zeros that may be larger than memory.
 
     Parameters

@@ -11,7 +11,7 @@ import logging
 import math
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
@@ -26,6 +26,7 @@ from crgan.errors import CrganError, fail
 _HEADERS: tuple[Any, Any] = (nib.Nifti1Header, nib.Nifti2Header)
 _IMAGES: tuple[Any, Any] = (nib.Nifti1Image, nib.Nifti2Image)
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong with a file is told once, by its error
+_ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540  # the longer of the two headers, NIfTI-2
 _CHUNK = 1 << 20
@@ -38,7 +39,7 @@ class Nifti:
     """``.nii`` and ``.nii.gz``."""
 
     suffixes = (".nii", ".nii.gz")
-    errors: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error, ValueError, HeaderDataError)
+    errors: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, _ISAL_ERROR, ValueError, HeaderDataError)
 
     def read(self, path: Path, *, labels: bool) -> Volume:
         """Read a file; scaled values become float32 for images, float64 for labels."""
@@ -59,7 +60,7 @@ class Nifti:
             if path.name.lower().endswith(".gz"):
                 _require_gzip(path, start)
                 file.seek(0)
-                with igzip.GzipFile(fileobj=file) as content:
+                with _gzip(file, "rb") as content:
                     start = content.read(_HEADER_BYTES)
         return _grid(path, _header(path, start))
 
@@ -71,8 +72,7 @@ class Nifti:
         image = _IMAGES[version](array if geometry.dimensions == 3 else array[..., 0], None, header, dtype=array.dtype)
         _set_affine(image.header, geometry.affine)
         if suffix == ".nii.gz":
-            # No name and no time in the gzip header: the same mask gives the same bytes.
-            with path.open("wb") as raw, igzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+            with path.open("wb") as raw, _gzip(raw, "wb") as file:
                 image.to_stream(file)
         else:
             with path.open("wb") as file:
@@ -97,7 +97,7 @@ def _decompressed(path: Path) -> tuple[Any, NDArray[Any]]:
         compressed = raw.seek(0, 2)
         raw.seek(0)
         try:
-            with igzip.GzipFile(fileobj=raw) as content:
+            with _gzip(raw, "rb") as content:
                 start = content.read(_HEADER_BYTES)
                 header = _header(path, start)
                 dtype, shape, offset = _layout(path, header)
@@ -108,7 +108,7 @@ def _decompressed(path: Path) -> tuple[Any, NDArray[Any]]:
                 begun = start[offset : offset + size]
                 voxels[: len(begun)] = np.frombuffer(begun, np.uint8)
                 content.seek(max(offset, len(start)))
-                filled = len(begun) + _fill(memoryview(voxels)[len(begun) :], content)
+                filled = len(begun) + _fill(voxels.data[len(begun) :], content)
                 if filled < size:
                     raise _truncated(path, offset + size, offset + filled)
                 while content.read(_CHUNK):  # to the end, where the checksum is
@@ -116,6 +116,11 @@ def _decompressed(path: Path) -> tuple[Any, NDArray[Any]]:
         except EOFError as error:
             raise fail("The compressed file is truncated.", where=path, got=f"{compressed} bytes", fix=_RESTORE) from error
     return header, voxels.view(dtype).reshape(shape, order="F")
+
+
+def _gzip(file: BinaryIO, mode: str) -> BinaryIO:
+    """The uncompressed side of a file; with no name and no time in its header, so that the same mask gives the same bytes."""
+    return cast("BinaryIO", igzip.GzipFile("", mode, fileobj=file, mtime=0))  # type: ignore[no-untyped-call]
 
 
 def _fill(memory: memoryview, content: BinaryIO) -> int:
