@@ -298,6 +298,7 @@ class TestPredict:
             "generator_only": False,
             "probabilities": False,
             "errors": True,
+            "where_to_look": False,
             "tta": 3,
             "max_fnr": None,
             "per": "voxel",

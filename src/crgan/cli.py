@@ -232,6 +232,9 @@ def predict(
     generator_only: Annotated[bool, typer.Option("--generator-only", help="Leave the refiner out.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps, under maps/.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Also write R's false negative and false positive maps, under maps/.")] = False,
+    where_to_look: Annotated[
+        bool, typer.Option("--where-to-look", help="Also list what may have been missed, place by place, under where_to_look/.")
+    ] = False,
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Also write masks of DICOM series as DICOM-SEG, under dicom-seg/.")
     ] = False,
@@ -272,6 +275,7 @@ def predict(
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,
+        where_to_look=where_to_look,
         dicom_seg=dicom_seg,
         max_fnr=max_fnr,
         per=per,

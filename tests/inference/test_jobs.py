@@ -19,6 +19,7 @@ PLAIN = Request(
     generator_only=False,
     probabilities=False,
     errors=False,
+    where_to_look=False,
     promise=None,
     naming=None,
     tta=0,

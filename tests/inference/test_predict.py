@@ -13,6 +13,7 @@ from crgan.cases.files import read_volume
 from crgan.cases.schemes import read_scheme
 from crgan.config import Config
 from crgan.errors import CrganError
+from crgan.files import read_json
 from crgan.inference.predict import predict
 from crgan.model import Model
 from crgan.sweep.decision import compose, settle
@@ -399,3 +400,55 @@ def test_progress_counts_the_cases(trained: Path, images: Path, tmp_path: Path) 
     progress = Counting()
     predict(trained, images, tmp_path / "out", progress=progress, threads=1)
     assert progress.counted == 2
+
+
+@pytest.fixture(scope="module")
+def look(trained: Path, patients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Masks by a dial that leaves most of what is there out, and where to look for it."""
+    out = tmp_path_factory.mktemp("look") / "out"
+    hidden = {"fn_threshold": 1.0, "fp_threshold": 0.02}
+    predict(trained, patients, out, cases=["p0", "p1"], where_to_look=True, probabilities=True, threads=1, **hidden)
+    return out
+
+
+class TestWhereToLook:
+    def test_the_list_the_map_and_the_points_agree(self, look: Path) -> None:
+        assert {path.name for path in (look / "where_to_look").iterdir()} == {
+            f"{case}{ending}" for case in ("p0", "p1") for ending in (".json", "_look.nii.gz", ".mrk.json")
+        }
+        for case in ("p0", "p1"):
+            listed = read_json(look / "where_to_look" / f"{case}.json")
+            assert listed["case"] == case
+            ranked, mask = (nib.load(path) for path in (look / "where_to_look" / f"{case}_look.nii.gz", look / f"{case}.nii.gz"))
+            assert np.array_equal(ranked.affine, mask.affine)
+            ranks = np.asarray(ranked.dataobj)
+            assert ranks.shape == mask.shape
+            assert {*np.unique(ranks)} - {0} == {place["rank"] for place in listed["places"]}
+            (markups,) = read_json(look / "where_to_look" / f"{case}.mrk.json")["markups"]
+            assert markups["coordinateSystem"] == "RAS"
+            for place, point in zip(listed["places"], markups["controlPoints"], strict=True):
+                assert ranks[tuple(place["voxel"])] == place["rank"]
+                assert (ranks == place["rank"]).sum() == place["voxels"]
+                assert point["position"] == place["position_mm"]
+                assert np.allclose(nib.affines.apply_affine(ranked.affine, place["voxel"]), place["position_mm"], atol=1e-3)
+                chance = voxels(look / "maps" / f"{case}_{place['target']}_probability.nii.gz")[ranks == place["rank"]]
+                assert place["probability"] == pytest.approx(chance.max(), abs=1e-3)
+
+    def test_what_was_left_out_is_found_there(self, look: Path, patients: Path) -> None:
+        shares = []
+        for case in ("p0", "p1"):
+            truth, mask = voxels(patients / case / f"{case}_seg.nii.gz") > 0, voxels(look / f"{case}.nii.gz") > 0
+            missed = truth & ~mask
+            assert missed.any()
+            shares.append((voxels(look / "where_to_look" / f"{case}_look.nii.gz")[missed] > 0).mean())
+        assert np.mean(shares) > 0.5
+
+    def test_a_generator_alone_tells_too(self, trained: Path, images: Path, tmp_path: Path) -> None:
+        predict(trained, images, tmp_path / "out", cases=["p0"], where_to_look=True, generator_only=True, threads=1)
+        places = read_json(tmp_path / "out" / "where_to_look" / "p0.json")["places"]
+        assert all(0.1 <= place["probability"] <= 1 for place in places)
+
+    def test_pictures_keep_their_format(self, pictures: tuple[Path, Path], tmp_path: Path) -> None:
+        run, data = pictures
+        predict(run, data, tmp_path / "out", cases=["c0"], where_to_look=True, threads=1)
+        assert {path.name for path in (tmp_path / "out" / "where_to_look").iterdir()} == {"c0.json", "c0_look.png"}

@@ -23,6 +23,7 @@ from crgan.cases.volume import Geometry
 from crgan.conformal import Promise, promised_set
 from crgan.dial import Dial
 from crgan.errors import fail
+from crgan.inference.look import write_places
 from crgan.machine import prepare_machine
 from crgan.model import Model, Segmentation, model_digest
 from crgan.preprocessing.prepared import Prepared
@@ -36,6 +37,7 @@ class Request:
     generator_only: bool
     probabilities: bool
     errors: bool
+    where_to_look: bool
     promise: Promise | None
     naming: str | None
     tta: int
@@ -123,7 +125,7 @@ def segment_case(model: Model, job: CaseJob) -> None:
         fn_threshold=request.dial.by_target("p"),
         fp_threshold=request.dial.by_target("q"),
         generator_only=request.generator_only,
-        maps=request.probabilities or request.errors or request.promise is not None,
+        maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
         tta=request.tta,
     )
     for name, values in _maps(found, labels.targets, probabilities=request.probabilities, errors=request.errors).items():
@@ -132,6 +134,8 @@ def segment_case(model: Model, job: CaseJob) -> None:
     for name, mask in _promised_sets(found, request.promise).items():
         marked = from_canonical(mask[None].astype(np.uint8), geometry)[0]
         write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, geometry)
+    if request.where_to_look:
+        write_places(job.out, case.case_id, found, labels, geometry, mask=job.mask)
     if request.dicom_seg:
         found_labels = from_canonical(found.labels[None], geometry)[0]
         place = job.out / "dicom-seg" / f"{case.case_id}.dcm"

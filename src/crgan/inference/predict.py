@@ -37,6 +37,7 @@ def predict(
     generator_only: bool = False,
     probabilities: bool = False,
     errors: bool = False,
+    where_to_look: bool = False,
     max_fnr: float | None = None,
     per: Unit = "voxel",
     naming: str | None = None,
@@ -76,6 +77,9 @@ def predict(
         Leave the refiner out. The dial is then a threshold t of the generator's probabilities, p = t and q = 1 − t.
     probabilities, errors
         Also write the probability, or the false-negative and false-positive mask, of each target.
+    where_to_look
+        Also list the places of each case that were left out of the mask and may belong to it, the likeliest volume first, in
+        ``where_to_look/``: ``CASE_ID.json``, a map of their ranks ``CASE_ID_look.nii.gz`` and points for 3D Slicer ``CASE_ID.mrk.json``.
     max_fnr, per
         Also write the set of voxels that keeps to this promise of :func:`crgan.calibrate`, of each target.
     tta
@@ -141,6 +145,7 @@ def predict(
         generator_only=generator_only,
         probabilities=probabilities,
         errors=errors,
+        where_to_look=where_to_look,
         promise=promise,
         naming=naming,
         tta=tta,
