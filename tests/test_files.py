@@ -155,15 +155,15 @@ ELSEWHERE = {
     ("cases/formats/pictures.py", "write"): "given the temporary file of cases/files.py",
     ("cases/download/archives.py", "_write"): "into a folder that gets its name when complete",
     ("cases/download/transfer.py", "_go_on"): "a part, kept to go on with, that gets the file's name when complete",
-    ("report/overlays.py", "draw_overlays"): "into memory",
-    ("report/plots.py", "_png"): "into memory",
     ("report/svg.py", "svg"): "into memory",
-    ("report/viewer.py", "_jpeg"): "into memory",
 }
 
 
 def bare_writes(source: str) -> Iterator[tuple[str, str]]:
-    """Every call that writes a file outside of a block of ``atomic_write``, and the function it stands in."""
+    """Every call that writes a file outside of a block of ``atomic_write``, and the function it stands in; not what goes into memory."""
+    tree = ast.parse(source)
+    bound = [(node.targets[0], node.value) for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    memory = {ast.unparse(target) for target, value in bound if ast.unparse(value).endswith("BytesIO()")}
 
     def visit(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.With) and any("atomic_write(" in ast.unparse(item.context_expr) for item in node.items):
@@ -174,12 +174,14 @@ def bare_writes(source: str) -> Iterator[tuple[str, str]]:
             name = ast.unparse(node.func)
             words = [str(part.value) for part in ast.walk(node) if isinstance(part, ast.Constant)]
             opens = name.split(".")[-1] in {"open", "fdopen"} and any(re.fullmatch("(?=.*[wax+])[rwaxbt+]{1,3}", word) for word in words)
+            if node.args and ast.unparse(node.args[0]) in memory:
+                return
             if opens or name == "writer.SetFileName" or ("." in name and name.split(".")[-1] in WRITERS):
                 yield function, ast.unparse(node)
         for child in ast.iter_child_nodes(node):
             yield from visit(child, function)
 
-    return visit(ast.parse(source), "")
+    return visit(tree, "")
 
 
 @pytest.mark.parametrize(

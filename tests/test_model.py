@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,12 @@ def model(trained: Path) -> Model:
 def image(patients: Path) -> np.ndarray:
     """The first patient in the model's order of modalities: (2, Z, Y, X)."""
     return np.stack([np.asarray(nib.load(patients / "p0" / f"p0_{name}.nii.gz").dataobj).transpose() for name in ("flair", "t1")])
+
+
+def resource_peak() -> float:
+    """Most bytes of memory that this process has had."""
+    resource = pytest.importorskip("resource", reason="this system does not tell")
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 @pytest.fixture
@@ -155,6 +162,53 @@ class TestFolder:
     def test_a_description_with_something_else_is_told(self, copy: Path, key: str, value: object) -> None:
         self.change(copy, lambda data: data.update({key: value}))
         with pytest.raises(CrganError):
+            Model.load(copy)
+
+    @pytest.mark.parametrize("name", ["../../secret.safetensors", "/etc/passwd", "a.safetensors/../b.safetensors", "secret.txt", ""])
+    def test_a_description_that_leads_elsewhere_is_told(self, copy: Path, name: str) -> None:
+        self.change(copy, lambda data: data["sha256"].update({name: "0" * 64}))
+        with pytest.raises(CrganError, match="none of its own"):
+            Model.load(copy)
+
+    @pytest.mark.parametrize("name", ["generator.safetensors", "refiner.safetensors"])
+    def test_weights_without_a_digest_are_told(self, copy: Path, name: str) -> None:
+        self.change(copy, lambda data: data["sha256"].pop(name))
+        with pytest.raises(CrganError, match=f"no digest of {name}"):
+            Model.load(copy)
+
+    @pytest.mark.parametrize(
+        ("part", "values"),
+        [
+            ("generator", {"widths": [4, 10**6]}),  # 10 TB
+            ("generator", {"widths": [2**40, 2**40]}),
+            ("refiner", {"widths": [10**30, 4]}),
+            ("generator", {"widths": [4] * 100_000}),
+            ("generator", {"widths": [4, -8, 8]}),
+            ("generator", {"widths": [4, 0, 8]}),
+            ("generator", {"widths": ["8", 4.5]}),
+            ("refiner", {"recurrent_width": 10**12}),
+            ("refiner", {"recurrent_width": -1}),
+            ("batch", {"length": -(10**9)}),
+            ("refinement", {"candidate": float("nan")}),
+            ("adversarial", {"widths": [0, 0]}),
+        ],
+    )
+    def test_hostile_sizes_cost_an_error_and_no_memory(self, copy: Path, part: str, values: dict[str, object]) -> None:
+        self.change(copy, lambda data: data["config"][part].update(values))
+        before = resource_peak()
+        with pytest.raises(CrganError) as caught:
+            Model.load(copy)
+        assert len(str(caught.value)) < 2000
+        assert resource_peak() - before < 300e6
+
+    def test_a_spacing_that_would_fill_the_memory_costs_an_error(self, copy: Path, image: np.ndarray) -> None:
+        self.change(copy, lambda data: data["pipeline"].update(spacing_mm=[1e-4, 1e-4, 1e-4]))
+        with pytest.raises(CrganError, match="too large at the spacing"):
+            Model.load(copy).segment(image, spacing_mm=SPACING)
+
+    def test_a_description_nested_beyond_all_measure_is_told(self, copy: Path) -> None:
+        (copy / "model.json").write_text("[" * 200_000, encoding="utf-8")
+        with pytest.raises(CrganError, match="not valid JSON"):
             Model.load(copy)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"\xff\xfe"])

@@ -72,7 +72,7 @@ class DataSettings(Settings):
 class NetworkSettings(Settings):
     """The size of the generator or the refiner and of what it sees."""
 
-    widths: tuple[_Size, ...] | None = Field(None, min_length=2)  # channels at full resolution and after each halving
+    widths: tuple[_Size, ...] | None = Field(None, min_length=2, max_length=12)  # channels at full resolution and after each halving
     recurrent_width: int | None = Field(None, ge=1)  # channels of the ConvLSTM
     coarseness: int | None = Field(None, ge=1)  # in-plane voxels that make one pixel, along each side
     crops: dict[Plane, tuple[_Size, _Size]] | None = None  # rows and columns of a training crop, in pixels
@@ -333,7 +333,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise fail("The settings could not be read.", where=path, got=error.strerror or str(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise fail("The settings are not valid YAML.", where=path, got=str(error)) from error
     if not isinstance(values, dict):
         raise fail("The settings are not a mapping.", where=path, expected="lines of the form `name: value`", got=type(values).__name__)

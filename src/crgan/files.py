@@ -101,5 +101,5 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise fail("The file could not be read.", where=path, got=error.strerror or str(error)) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested beyond all measure
         raise fail("The file is not valid JSON.", where=path, got=str(error), fix="restore the file from its source") from error

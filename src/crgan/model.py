@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
 from crgan.cases.labels import LabelScheme
@@ -22,7 +20,7 @@ from crgan.config import Config, DataSettings, parse_config
 from crgan.conformal import Promise
 from crgan.dial import Dial, Thresholds
 from crgan.errors import fail
-from crgan.files import atomic_write, read_json, write_json
+from crgan.files import read_json, write_json
 from crgan.machine import choose_device
 from crgan.networks.build import make_discriminator, make_generator, make_refiner
 from crgan.preprocessing.fingerprint import Fingerprint
@@ -33,6 +31,7 @@ from crgan.sweep.instances import grow_instances
 from crgan.sweep.scratch import scratch_zeros
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
+from crgan.weights import SUFFIX, load_weights, require_whole, save_weights
 
 FORMAT = 2
 """Of the model folder; another one is refused."""
@@ -260,11 +259,7 @@ class Model:
         """Write the model; ``model.json`` comes last, so a folder that has it is complete."""
         files = {}
         for name, network in self._networks().items():
-            path = folder / f"{name}.safetensors"
-            tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(save(tensors))
-            files[path.name] = _digest(path)
+            files[name + SUFFIX] = save_weights(folder / (name + SUFFIX), network)
         write_json(
             folder / _DESCRIPTION,
             {
@@ -315,21 +310,24 @@ class Model:
                 got=f"format {description['format']}, by crgan {description.get('versions', {}).get('crgan', 'unknown')}",
                 fix="install the version of crgan that wrote it, or train anew",
             )
-        for name, digest in description["sha256"].items():
-            if not (folder / name).is_file() or _digest(folder / name) != digest:
-                raise fail("A file of the model is missing or damaged.", where=folder / name, fix="copy the model from its source again")
         config = parse_config(description["config"], where=folder / _DESCRIPTION)
         labels = LabelScheme.from_json(description["labels"])
         pipeline = Pipeline.from_json(description["pipeline"])
         sizes: dict[str, Any] = {"modalities": len(pipeline.modalities), "targets": len(labels.targets)}
+        makers: dict[str, Callable[[], nn.Module]] = {"generator": lambda: make_generator(config, **sizes, exclusive=labels.exclusive)}
+        if config.has_refiner:
+            makers["refiner"] = lambda: make_refiner(config, **sizes)
+        if config.refinement.discriminator_map:
+            makers["discriminator"] = lambda: make_discriminator(config, **sizes)
+        require_whole(folder, description["sha256"], described=folder / _DESCRIPTION)
+        unknown = {name + SUFFIX for name in makers} - {*description["sha256"]}
+        if unknown:  # its weights could be anybody's
+            raise ValueError(f"no digest of {', '.join(sorted(unknown))}")
+        networks = {name: load_weights(make, folder / (name + SUFFIX), device=device) for name, make in makers.items()}
         return cls(
-            generator=_read_weights(make_generator(config, **sizes, exclusive=labels.exclusive), folder, "generator", device),
-            refiner=_read_weights(make_refiner(config, **sizes), folder, "refiner", device) if config.has_refiner else None,
-            discriminator=(
-                _read_weights(make_discriminator(config, **sizes), folder, "discriminator", device)
-                if config.refinement.discriminator_map
-                else None
-            ),
+            generator=networks["generator"],
+            refiner=networks.get("refiner"),
+            discriminator=networks.get("discriminator"),
             config=config,
             labels=labels,
             pipeline=pipeline,
@@ -388,17 +386,3 @@ def _model_folder(path: Path) -> Path:
         got="nothing there" if not path.exists() else "a run that has not ended" if (path / "config.yaml").exists() else "other files",
         fix="name the folder given to `crgan train --out`; a run that was stopped goes on with --resume",
     )
-
-
-def _read_weights(network: nn.Module, folder: Path, name: str, device: torch.device) -> nn.Module:
-    path = folder / f"{name}.safetensors"
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise fail("The weights do not fit the model.", where=path, got=str(error).splitlines()[0], fix="copy the model again") from error
-    return network.to(device).eval()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -173,7 +173,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise fail("The file could not be read.", where=path, got=error.strerror or str(error), fix="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise fail("The file is not valid YAML.", where=path, got=str(error), fix="correct it or write it as JSON") from error
 
 

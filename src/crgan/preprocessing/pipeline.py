@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from crgan.progress import Progress, Silent
 
 # float16 keeps 11 binary digits of everything below 65,504.
 _FLOAT16_LIMIT = 60_000.0
+# Of one channel on the prepared grid; the largest CT at 0.5 mm has a quarter of it.
+_MOST_VOXELS = 2**31
 
 
 class Pipeline(BaseModel):
@@ -134,6 +137,13 @@ class Pipeline(BaseModel):
         scalings = self._scalings(adjusted, foreground)
         inside = three_sizes(adjusted.shape[1:])
         resampled = inside if self.spacing_mm is None else resampled_shape(inside, spacing, self.spacing_mm)
+        if math.prod(resampled) > _MOST_VOXELS:
+            raise fail(
+                "The image would be too large at the spacing that the model works at.",
+                expected=f"at most {_MOST_VOXELS} voxels",
+                got=f"{' × '.join(map(str, resampled))}, from {' × '.join(map(str, inside))} at {spacing} mm",
+                fix="check the spacing in the image's header, and where the model comes from",
+            )
 
         def normalised(part: slice) -> NDArray[np.float32]:
             """Some slices of all channels: more than those that are being resampled never exist as float32."""

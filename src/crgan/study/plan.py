@@ -231,7 +231,7 @@ def read_study(path: Path | str) -> Study:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise fail("The study could not be read.", where=path, got=error.strerror or str(error), fix="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise fail("The study is not valid YAML.", where=path, got=str(error)) from error
     if not isinstance(values, dict):
         raise fail("The study is not a mapping.", where=path, expected="sets, systems, and minutes or steps", got=type(values).__name__)

@@ -54,7 +54,9 @@ def reuse_generator(source: Path, out: Path, config: Config) -> None:
         )
     for stage in (source / "checkpoints").iterdir():
         if stage.name not in {_REFINEMENT, "probabilities"}:  # what a refiner is shown depends on its settings
-            shutil.copytree(stage, out / "checkpoints" / stage.name, dirs_exist_ok=True)
+            for path in stage.iterdir():
+                with atomic_write(out / "checkpoints" / stage.name / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
     with (source / "metrics.csv").open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         rows, columns = [row for row in reader if row["stage"] != _REFINEMENT], reader.fieldnames or ()
