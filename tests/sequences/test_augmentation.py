@@ -12,8 +12,11 @@ from torch import Tensor
 
 from crgan.config import AugmentationSettings
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
+from crgan.sequences.batch import Share
 
 NOTHING = AugmentationSettings(rotation_degrees=0, scale=0, stretch=0, contrast=0, brightness=0, noise=0)
+
+ALL = slice(None)
 
 
 def change(*rows: tuple[float, float], contrast: float = 1, brightness: float = 0, noise: float = 0) -> Change:
@@ -145,7 +148,8 @@ def test_is_linear_interpolation_with_the_edge_going_on(number: int) -> None:
 
 def test_contrast_and_brightness_by_hand() -> None:
     images = block(2, 3, 2, 4, 4)
-    found = recolour(images, [change(contrast=1.5, brightness=-2), change()], torch.Generator().manual_seed(0))
+    changes = [change(contrast=1.5, brightness=-2), change()]
+    found = recolour(images, changes, torch.Generator().manual_seed(0), share=Share(len(images), ALL))
     torch.testing.assert_close(found[0], 1.5 * images[0] - 2)
     torch.testing.assert_close(found[1], images[1])
 
@@ -153,15 +157,15 @@ def test_contrast_and_brightness_by_hand() -> None:
 def test_noise_has_its_strength_and_is_another_one_in_every_pixel_slice_and_modality() -> None:
     images = torch.zeros(3, 4, 2, 32, 32)
     changes = [change(noise=0.5), change(), change(noise=0.5)]
-    found = recolour(images, changes, torch.Generator().manual_seed(0))
+    found = recolour(images, changes, torch.Generator().manual_seed(0), share=Share(len(images), ALL))
     assert not found[1].any()
     grains = found[[0, 2]].flatten(0, 2).flatten(1)
     assert grains.std() == pytest.approx(0.5, rel=0.03)
     assert abs(grains.mean()) < 0.02
     correlation = torch.corrcoef(grains)
     assert (correlation - torch.eye(len(grains))).abs().max() < 0.15
-    assert torch.equal(found, recolour(images, changes, torch.Generator().manual_seed(0)))
-    assert not torch.equal(found, recolour(images, changes, torch.Generator().manual_seed(1)))
+    assert torch.equal(found, recolour(images, changes, torch.Generator().manual_seed(0), share=Share(len(images), ALL)))
+    assert not torch.equal(found, recolour(images, changes, torch.Generator().manual_seed(1), share=Share(len(images), ALL)))
 
 
 def test_sizes_are_drawn_evenly_on_a_logarithmic_scale() -> None:

@@ -439,3 +439,23 @@ def test_a_case_without_any_known_voxel_teaches_nothing(make_stored: MakeStored)
     batch = sampler([make_stored(places(4, 8, 8), np.full((4, 8, 8), IGNORED, np.uint8))]).batch(0, CPU)
     assert not batch.known.any()
     assert not batch.targets.any()
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+def test_processes_share_the_batch_that_one_would_have_alone(make_stored: MakeStored, processes: int) -> None:
+    shape = (6, 12, 10)
+    cases = [make_stored(places(*shape) + number, spots(*shape, first=(2, 3, 4)), case=f"c{number}") for number in range(4)]
+    noisy = STRONG.model_copy(update={"noise": 0.5, "contrast": 0.2})
+    alone = sampler(cases, groups=5, augmentation=noisy).batch(3, CPU)
+    parts = [
+        replace(sampler(cases, groups=5, augmentation=noisy), process=(number, processes)).batch(3, CPU) for number in range(processes)
+    ]
+    assert sum(part.groups for part in parts) == alone.groups
+    assert all(part.groups for part in parts)
+    assert {part.share.whole for part in parts} == {10}
+    for whole, *pieces in zip(tensors(alone), *map(tensors, parts), strict=True):
+        assert torch.equal(whole, torch.cat(pieces))
+    assert all(torch.equal(alone.images[part.share.part], part.images) for part in parts)

@@ -45,7 +45,7 @@ def adversarial_stage(patients: Path, small_config: Callable[..., Config], fabri
             found.labels,
             generator=generator,
             discriminator=discriminator,
-            sampler=found.sampler(config, config.generator, cases, (0, 0)),
+            sampler=found.sampler(config, config.generator, cases, 0),
             validation=found.validation,
         )
 
@@ -74,7 +74,7 @@ def refinement_parts(
             config,
             found.labels,
             refiner=refiner,
-            sampler=found.sampler(config, config.refiner, cases, (1, 0)),
+            sampler=found.sampler(config, config.refiner, cases, 1),
             validation=validation,
         )
         return SimpleNamespace(stage=stage, config=config, labels=found.labels, cases=cases, validation=validation, patients=found)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from crgan.sequences.batch import Share
 from crgan.sequences.sampler import Sampler
 
 FROM_THE_START = "adversarial.begin=0"
@@ -68,28 +69,28 @@ def test_the_truth_is_softened_sequence_by_sequence(adversarial_stage, smoothing
     stage = adversarial_stage(f"adversarial.smoothing={smoothing}")
     targets = torch.zeros(64, 2, 2, 3, 3)
     targets[:, :, :, 1] = 1
-    soft = stage._soften(targets, 5)
+    soft = stage._soften(targets, Share(len(targets), slice(None)), 5)
     assert float(soft[targets == 0].max()) <= low
     assert float(soft[targets == 1].min()) >= high
     if smoothing:
         shares = soft[:, 0, 0, 0, 0]
         assert float(shares.max() - shares.min()) > 0.5 * low  # not the same for all
         assert torch.equal(soft, soft[:, :1, :1, :, :1].expand_as(soft))  # but the same within a sequence
-    assert torch.equal(soft, stage._soften(targets, 5))
-    assert smoothing == 0 or not torch.equal(soft, stage._soften(targets, 6))
+    assert torch.equal(soft, stage._soften(targets, Share(len(targets), slice(None)), 5))
+    assert smoothing == 0 or not torch.equal(soft, stage._soften(targets, Share(len(targets), slice(None)), 6))
 
 
 def test_noise_is_a_channel_of_its_own_and_of_the_step(adversarial_stage) -> None:
     stage = adversarial_stage(noise_channel=True)
     images = torch.full((4, 3, 2, 16, 16), 7.0)
-    noisy = stage._with_noise(images, 3)
+    noisy = stage._with_noise(images, Share(len(images), slice(None)), 3)
     assert noisy.shape == (4, 3, 3, 16, 16)
     assert torch.equal(noisy[:, :, :2], images)
     noise = noisy[:, :, 2]
     assert abs(float(noise.mean())) < 0.1
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
-    assert torch.equal(noisy, stage._with_noise(images, 3))
-    assert not torch.equal(noise, stage._with_noise(images, 4)[:, :, 2])
+    assert torch.equal(noisy, stage._with_noise(images, Share(len(images), slice(None)), 3))
+    assert not torch.equal(noise, stage._with_noise(images, Share(len(images), slice(None)), 4)[:, :, 2])
     assert stage.step(0, 4)["loss"] > 0
 
 

@@ -85,10 +85,13 @@ def test_damaged_settings_are_told(run: Path) -> None:
         open_folder(run, resume=True, overwrite=False)
 
 
-def test_a_process_started_by_another_does_not_ask_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several processes the first one has settled it, and may have begun to write."""
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert open_folder(run, resume=False, overwrite=False) is None
+def test_of_several_processes_only_the_first_asks(run: Path) -> None:
+    """It has settled it, and may have begun to write."""
+    assert open_folder(run, resume=False, overwrite=False, first=False) is None
+    unfinished = run / ".metrics.csv.7.ab.part"
+    unfinished.touch()
+    assert open_folder(run, resume=True, overwrite=False, first=False) is not None
+    assert unfinished.exists()
 
 
 def test_a_run_is_removed_and_nothing_else(run: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_model_to_start_from_gives_preprocessing_and_names(patients: Path, tra
 def test_sizes_must_have_been_derived(patients: Path, small_config: MakeConfig) -> None:
     config = small_config()
     with pytest.raises(ValueError, match="derived"):
-        Patients(patients, config, None, Silent()).sampler(config, config.generator, (), (0, 0))
+        Patients(patients, config, None, Silent()).sampler(config, config.generator, (), 0)
 
 
 @pytest.mark.parametrize("declared", [True, False])

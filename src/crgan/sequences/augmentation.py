@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from crgan.config import AugmentationSettings
+from crgan.sequences.batch import Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def sample(block: Tensor, points: Tensor, *, nearest: bool = False) -> Tensor:
     return F.grid_sample(block, grid, mode="nearest" if nearest else "bilinear", padding_mode="border", align_corners=False)
 
 
-def recolour(images: Tensor, changes: list[Change], generator: torch.Generator) -> Tensor:
+def recolour(images: Tensor, changes: list[Change], generator: torch.Generator, *, share: Share) -> Tensor:
     """Change contrast and brightness and add noise to ``(S, T, M, H, W)``, one change a sequence."""
     shape = (-1, 1, 1, 1, 1)
     device = images.device
@@ -85,5 +86,5 @@ def recolour(images: Tensor, changes: list[Change], generator: torch.Generator) 
         torch.tensor([getattr(change, name) for change in changes], device=device).view(shape)
         for name in ("contrast", "brightness", "noise")
     )
-    grains = torch.randn(images.shape, generator=generator, device=device)
+    grains = torch.randn((share.whole, *images.shape[1:]), generator=generator, device=device)[share.part]
     return images * contrast + brightness + noise * grains

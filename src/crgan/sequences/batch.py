@@ -7,6 +7,23 @@ from dataclasses import dataclass
 from torch import Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which sequences of a whole batch are here; the others are in other processes.
+
+    Parameters
+    ----------
+    whole
+        Sequences of the whole batch.
+    part
+        Those that are here. Random numbers are drawn for all and kept for these, so that they do not depend on the
+        number of processes.
+    """
+
+    whole: int
+    part: slice
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Sequences of slices, ordered by (patient, plane) group.
@@ -24,7 +41,9 @@ class Batch:
     probabilities
         ``(S, T, K, H, W)`` float32, what the generator said; None while the generator itself is trained.
     groups
-        How many groups there are, ``S / groups`` sequences each.
+        How many groups there are here, ``S / groups`` sequences each.
+    share
+        Which sequences these are of the batch that all processes have together.
     """
 
     images: Tensor
@@ -33,3 +52,4 @@ class Batch:
     known: Tensor
     probabilities: Tensor | None
     groups: int
+    share: Share

@@ -1,13 +1,13 @@
 """Patient-wise mini-batches (paper, section 2.3): every group is several sequences of one patient and plane.
 
-All randomness of step ``n`` comes from (seed, stage, n, rank), so a resumed run needs no sampler state.
+All randomness of step ``n`` comes from (seed, stage, n), so a resumed run needs no sampler state.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from crgan.cases.labels import IGNORED
 from crgan.config import AugmentationSettings, Plane
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
-from crgan.sequences.batch import Batch
+from crgan.sequences.batch import Batch, Share
 from crgan.sequences.coarsening import average_blocks
 from crgan.sequences.planes import as_slice_index, as_slices
 
@@ -72,7 +72,9 @@ class Sampler:
     augmentation
         What is changed at random.
     seed
-        A different stream for every (run, stage, rank).
+        A different stream for every run and stage.
+    process
+        The number of this process and how many share each batch, by groups; what they get together does not depend on it.
     """
 
     cases: Sequence[TrainingCase]
@@ -85,24 +87,34 @@ class Sampler:
     length: int
     augmentation: AugmentationSettings
     seed: tuple[int, ...]
+    process: tuple[int, int] = (0, 1)
+    _patients: list[list[TrainingCase]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        patients: dict[str, list[TrainingCase]] = defaultdict(list)
+        for case in self.cases:
+            patients[case.stored.patient_id].append(case)
+        # Once, because every batch draws from them; frozen, hence this way.
+        object.__setattr__(self, "_patients", [patients[name] for name in sorted(patients)])
 
     def batch(self, step: int, device: torch.device) -> Batch:
         """Draw the batch of a step, onto ``device``."""
         random = np.random.default_rng([*self.seed, step])
         plane = self.planes[int(random.integers(len(self.planes)))]
-        patients = self._patients()
-        names = sorted(patients)
-        chosen = random.choice(len(names), size=self.groups, replace=self.groups > len(names))
+        chosen = random.choice(len(self._patients), size=self.groups, replace=self.groups > len(self._patients))
+        number, processes = self.process
+        here = range(self.groups * number // processes, self.groups * (number + 1) // processes)
         drawn: list[tuple[Tensor, ...]] = []
         changes: list[Change] = []
-        for index in chosen:
-            cases = patients[names[index]]
+        for group, index in enumerate(chosen):
+            cases = self._patients[index]
             case = cases[random.integers(len(cases))]
-            for number in range(self.sequences):
+            for sequence in range(self.sequences):
                 change = draw_change(self.augmentation, random)
-                centre = self._centre(case, plane, random, uniform=number == 0)
-                drawn.append(self._read(case, plane, change, centre))
-                changes.append(change)
+                centre = self._centre(case, plane, random, uniform=sequence == 0)
+                if group in here:
+                    drawn.append(self._read(case, plane, change, centre))
+                    changes.append(change)
         images, codes, valid, *rest = (torch.stack(parts).to(device) for parts in zip(*drawn, strict=True))
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
         # Behind the codes comes a row of nothing, for ignored voxels.
@@ -110,20 +122,16 @@ class Sampler:
         targets = table[codes.squeeze(2).long().clamp_max(len(table) - 1)].movedim(-1, 2)
         labelled = (codes != IGNORED).float()
         coarse = self._coarsen
+        share = Share(self.groups * self.sequences, slice(here.start * self.sequences, here.stop * self.sequences))
         return Batch(
-            images=recolour(coarse(images), changes, generator),
+            images=recolour(coarse(images), changes, generator, share=share),
             targets=coarse(targets) / coarse(labelled).clamp_min(_LEAST_LABELLED),
             valid=(coarse(valid) > 0.5).float(),
             known=(coarse(valid * labelled) > 0.5).float(),
             probabilities=coarse(rest[0]) if rest else None,
-            groups=self.groups,
+            groups=len(here),
+            share=share,
         )
-
-    def _patients(self) -> dict[str, list[TrainingCase]]:
-        patients: dict[str, list[TrainingCase]] = defaultdict(list)
-        for case in self.cases:
-            patients[case.stored.patient_id].append(case)
-        return patients
 
     def _coarsen(self, x: Tensor) -> Tensor:
         """Average blocks of voxels into the network's pixels."""

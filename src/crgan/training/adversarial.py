@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from crgan.cases.labels import LabelScheme
 from crgan.config import Config
 from crgan.networks.composition import target_probabilities
 from crgan.preprocessing.stored import StoredCase
-from crgan.sequences.batch import Batch
+from crgan.sequences.batch import Batch, Share
 from crgan.sequences.sampler import Sampler
 from crgan.sweep.decision import against_rivals
 from crgan.sweep.volumes import decide, generate, judge
@@ -75,7 +76,7 @@ class AdversarialStage:
         self._validation = validation
         self._generator, optimiser = fabric.setup(generator, make_optimiser(config.generator_optimisation, generator.parameters()))
         modules, optimisers = {"generator": generator}, {"generator": optimiser}
-        self._discriminator: nn.Module | None = None
+        self._discriminator: Any = None  # as Fabric wraps it
         if discriminator is not None:
             judge = make_optimiser(config.generator_optimisation, discriminator.parameters())
             self._discriminator, optimisers["discriminator"] = fabric.setup(discriminator, judge)
@@ -89,7 +90,7 @@ class AdversarialStage:
         settings = self._config.generator_optimisation
         batch = self._sampler.batch(number, self._fabric.device)
         self._generator.train()
-        logits = self._generator(self._with_noise(batch.images, number), batch.valid, groups=batch.groups)
+        logits = self._generator(self._with_noise(batch.images, batch.share, number), batch.valid, groups=batch.groups)
         loss = segmentation_loss(logits, batch.targets, batch.known, exclusive=self._labels.exclusive, settings=settings)
         figures = {"loss": loss.detach()}
         begin = self._config.adversarial.begin
@@ -97,7 +98,8 @@ class AdversarialStage:
             fake = target_probabilities(logits, exclusive=self._labels.exclusive)
             figures["judge"] = self._train_discriminator(batch, fake.detach(), number, total)
             self._discriminator.requires_grad_(requires_grad=False)
-            judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
+            with self._fabric.no_backward_sync(self._discriminator):  # its gradients, of which there are none here
+                judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
             deceive = deceive_loss(judged, batch.known)
             figures["deceive"] = deceive.detach()
             loss = loss + self._config.adversarial.weight * deceive
@@ -142,7 +144,7 @@ class AdversarialStage:
         self._discriminator.train()
         self._discriminator.requires_grad_(requires_grad=True)
         # What nobody annotated looks the same in both, or the two would be told apart by it.
-        real = self._soften(batch.targets, number).where(batch.valid == batch.known, fake)
+        real = self._soften(batch.targets, batch.share, number).where(batch.valid == batch.known, fake)
         # Separate passes, because patient-wise statistics over real and fake together would mix the two.
         judged_real = self._discriminator(batch.images, real, batch.valid, groups=batch.groups)
         judged_fake = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
@@ -151,18 +153,19 @@ class AdversarialStage:
         descend(self._fabric, loss, self._discriminator, self.optimisers["discriminator"], settings=settings, step=number, total=total)
         return loss.detach()
 
-    def _soften(self, targets: Tensor, number: int) -> Tensor:
+    def _soften(self, targets: Tensor, share: Share, number: int) -> Tensor:
         """Take the hardness from the truth, by which it could be told from probabilities."""
         most = self._config.adversarial.smoothing
         classes = targets.shape[2] + 1 if self._labels.exclusive else 2
-        share = torch.rand((len(targets), 1, 1, 1, 1), generator=self._random(number, 1), device=targets.device) * most
-        return (1 - share) * targets + share / classes
+        soft = torch.rand((share.whole, 1, 1, 1, 1), generator=self._random(number, 1), device=targets.device)[share.part] * most
+        return (1 - soft) * targets + soft / classes
 
-    def _with_noise(self, images: Tensor, number: int) -> Tensor:
+    def _with_noise(self, images: Tensor, share: Share, number: int) -> Tensor:
         if not self._config.noise_channel:
             return images
-        shape = (*images.shape[:2], 1, *images.shape[3:])
-        return torch.cat([images, torch.randn(shape, generator=self._random(number, 2), device=images.device)], dim=2)
+        shape = (share.whole, images.shape[1], 1, *images.shape[3:])
+        noise = torch.randn(shape, generator=self._random(number, 2), device=images.device)[share.part]
+        return torch.cat([images, noise], dim=2)
 
     def _random(self, number: int, purpose: int) -> torch.Generator:
         """Make a generator whose numbers depend on the run's seed, the step and the purpose alone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -13,16 +12,18 @@ from crgan.files import remove_unfinished
 SETTINGS, DATA = "config.yaml", "data.json"
 
 
-def open_folder(out: Path, *, resume: bool, overwrite: bool) -> Config | None:
-    """Make sure of the run folder; gives the settings of the run to go on with, if there is one."""
+def open_folder(out: Path, *, resume: bool, overwrite: bool, first: bool = True) -> Config | None:
+    """Make sure of the run folder; gives the settings of the run to go on with, if there is one.
+
+    Where several processes train, the ``first`` makes sure, and the others find what it has begun.
+    """
     settings = out / SETTINGS
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that the first one started, after this was settled
     if resume and settings.exists():
-        if not child:
+        if first:
             remove_unfinished(out)
         return read_config(settings)
     harmless = {DATA} if resume else set()  # what a run that was stopped before it had begun may have left
-    if child or (out.is_dir() and all(path.name in harmless or path.name.startswith(".") for path in out.iterdir())):
+    if not first or (out.is_dir() and all(path.name in harmless or path.name.startswith(".") for path in out.iterdir())):
         return None
     if out.exists() and not settings.exists() and (resume or overwrite):
         raise fail(

@@ -20,6 +20,7 @@ from crgan.interruption import Stopped, on_request, stop
 from crgan.progress import Progress
 from crgan.training.checkpoint import load_state, save_state
 from crgan.training.journal import Journal
+from crgan.training.ranks import agreed
 from crgan.training.stage import Stage
 
 # The first steps pay for first touches of memory and are not measured; the next ones are.
@@ -158,7 +159,7 @@ class _Loop:
 
     def _validate(self) -> None:
         facts, reached = self._facts, time.monotonic()
-        scores = self._stage.validate()
+        scores = agreed(self._fabric, self._stage.validate())
         if facts.improved_by(scores) and self._fabric.is_global_zero:
             save_state(self.best, self._stage.modules, {}, {"step": facts.step, **scores})
         self._journal.add(self._stage.name, facts.step, self._seconds(), facts.figures)
@@ -272,7 +273,8 @@ class _Budget:
         left = self._ends - time.monotonic() - validations * validation
         more = int(_CAUTION * self._stage.pace * left / max(step, 1e-6))  # some clocks tick slowly
         # Processes that take steps together must agree on how many, and each has measured for itself.
-        self._facts.plan(int(self._fabric.broadcast(self._facts.step + max(more, validations))), validations, since=since)
+        total = agreed(self._fabric, {"total": self._facts.step + max(more, validations)})["total"]
+        self._facts.plan(int(total), validations, since=since)
 
 
 @dataclass

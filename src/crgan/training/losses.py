@@ -1,7 +1,7 @@
 """Losses over valid pixels (paper, Eq. 1 to 4).
 
-Padding must enter no loss, and none of the libraries' losses takes a mask of valid pixels for each slice; the tests
-hold these against MONAI's where nothing is masked.
+All are over the whole batch, also where processes share it. Padding must enter no loss, and none of the libraries' losses
+takes a mask of valid pixels for each slice; the tests hold these against MONAI's where nothing is masked.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from torch import Tensor
 
 from crgan.config import OptimisationSettings
 from crgan.networks.composition import target_probabilities
+from crgan.training.ranks import summed
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of ``(S, T, C, H, W)`` over valid pixels ``(S, T, 1, H, W)`` and channels; 0 if nothing is valid."""
-    return (values * valid).sum() / (valid.sum() * values.shape[2]).clamp_min(1.0)
+    total, count = summed((values * valid).sum(), valid.sum() * values.shape[2])
+    return total / count.clamp_min(1.0)
 
 
 def dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
@@ -27,6 +29,7 @@ def dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
     axes = (0, 1, 3, 4)
     both = (probabilities * targets * valid).sum(axes)
     size = (probabilities * valid).sum(axes) + (targets * valid).sum(axes)
+    both, size = summed(both, size)
     return 1 - ((2 * both + 1) / (size + 1)).mean()
 
 

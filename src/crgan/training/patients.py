@@ -83,8 +83,10 @@ class Patients:
         described = {"fingerprint": self.fingerprint.to_json(), "patients": self.partition.to_json(), "prepared": keys}
         return json.loads(json.dumps({**described, "warnings": self.warnings}))
 
-    def sampler(self, config: Config, network: NetworkSettings, cases: Sequence[TrainingCase], stream: tuple[int, int]) -> Sampler:
-        """Mini-batches of a stage; ``stream`` keeps the randomness of stages and ranks apart."""
+    def sampler(
+        self, config: Config, network: NetworkSettings, cases: Sequence[TrainingCase], stream: int, process: tuple[int, int] = (0, 1)
+    ) -> Sampler:
+        """Mini-batches of a stage, by this of several processes; ``stream`` keeps the randomness of stages apart."""
         if config.planes is None or config.batch.length is None or network.crops is None or network.groups is None:
             message = "the settings have not been derived from the data"
             raise ValueError(message)
@@ -98,7 +100,8 @@ class Patients:
             sequences=config.batch.sequences,
             length=config.batch.length,
             augmentation=config.augmentation,
-            seed=(config.seed, *stream),
+            seed=(config.seed, stream, 0),
+            process=process,
         )
 
     def target_shares(self) -> list[float]:

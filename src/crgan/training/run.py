@@ -34,6 +34,7 @@ from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
 from crgan.training.page import write_page
 from crgan.training.patients import Patients, spread
+from crgan.training.processes import Turns, is_first, launched
 from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
 from crgan.training.stage import Stage
 from crgan.training.start import take_settings
@@ -90,18 +91,38 @@ def train(
         On Ctrl-C or SIGTERM, after the last checkpoint was written.
     """
     data, out, progress = Path(data), Path(out), progress or Silent()
-    stored_config = open_folder(out, resume=resume, overwrite=overwrite)
+    several = config.devices * config.nodes > 1
+    stored_config = open_folder(out, resume=resume, overwrite=overwrite, first=not several or is_first())
     if stored_config is not None:
-        config = stored_config.model_copy(update={"device": config.device, "threads": config.threads})
+        config = stored_config.model_copy(update={name: getattr(config, name) for name in ("device", "devices", "nodes", "threads")})
     elif config.minutes is None and config.steps is None:
         raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
     fabric = _make_fabric(config, out)
+    with launched(fabric):
+        _train(fabric, data, out, config=config, stored=stored_config, overwrite=overwrite, init=init, progress=progress)
+    return out
+
+
+def _train(
+    fabric: Fabric,
+    data: Path,
+    out: Path,
+    *,
+    config: Config,
+    stored: Config | None,
+    overwrite: bool,
+    init: Path | str | None,
+    progress: Progress,
+) -> None:
+    """Train, in one of the processes that train together; ``stored`` are the settings of the run that is gone on with."""
+    turns = Turns(fabric)
+    turns.wait()
     if not fabric.is_global_zero:
         progress = Silent()  # of several processes that do the same the first one tells
     start = None if init is None else Model.load(init, device="cpu")
     patients = Patients(data, config, start, progress)
-    if stored_config is None:
+    if stored is None:
         config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
         if fabric.is_global_zero:
             if overwrite:  # only now: if anything had been wrong with the data, the earlier run would still be there
@@ -114,7 +135,8 @@ def train(
             where=out / DATA,
             fix="give the same folder, split and --init, or train anew with --overwrite",
         )
-    fabric.barrier()
+    _require_groups(config, fabric)
+    turns.pass_on()
     journal = Journal(out / "metrics.csv", fabric)
     model = _Run(fabric, config, patients, start, out, journal, progress).train()
     if fabric.is_global_zero:
@@ -122,7 +144,6 @@ def train(
         counts = {"training": len(patients.partition.train), "validation": len(patients.partition.validation)}
         write_page(out / "report.html", model, rows=journal.rows, validation=patients.validation, patients=counts)
     fabric.barrier()
-    return out
 
 
 class _Run:
@@ -139,6 +160,7 @@ class _Run:
         progress: Progress,
     ) -> None:
         self._fabric = fabric
+        self._process = fabric.global_rank, fabric.world_size
         self._config = config
         self._patients = patients
         self._start = start
@@ -192,7 +214,7 @@ class _Run:
             labels,
             generator=generator,
             discriminator=self._make(1, lambda: make_discriminator(config, **sizes)) if config.has_discriminator else None,
-            sampler=self._patients.sampler(config, config.generator, cases, (stream, self._fabric.global_rank)),
+            sampler=self._patients.sampler(config, config.generator, cases, stream, self._process),
             validation=self._patients.validation,
             name=name,
             keep_at=keep_at,
@@ -256,7 +278,7 @@ class _Run:
             config,
             labels,
             refiner=refiner,
-            sampler=patients.sampler(config, config.refiner, cases, (1, self._fabric.global_rank)),
+            sampler=patients.sampler(config, config.refiner, cases, 1, self._process),
             validation=validated,
         )
         left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
@@ -292,32 +314,46 @@ class _Run:
 
         The discriminator's map is written after them, if the refiner is to see it.
         """
-        said: dict[str, Path] = {}
-        with self._progress.task("generating", len(cases)) as task:
-            for case in cases:
-                path = self._checkpoints / "probabilities" / f"{case.case_id}.npy"
+        said = {case.case_id: self._checkpoints / "probabilities" / f"{case.case_id}.npy" for case in cases}
+        number, processes = self._process
+        here = cases[number::processes]
+        with self._progress.task("generating", len(here)) as task:
+            for case in here:
+                path = said[case.case_id]
                 if not path.exists():
                     found = stage.generate(case)
                     if self._config.refinement.discriminator_map:
                         found = np.concatenate([found, stage.judge(case, found)])
                     write_array(path, found)
                     forget_mapped()
-                said[case.case_id] = path
                 task.advance()
+        self._fabric.barrier()
         return said
 
 
 def _make_fabric(config: Config, out: Path) -> Fabric:
     device = choose_device(config.device)
-    fabric = Fabric(
+    return Fabric(
         accelerator=device.type,
         devices=[device.index] if ":" in config.device else config.devices,
         num_nodes=config.nodes,
         precision=config.precision,
         loggers=[_tensorboard(out)] if config.logger == "tensorboard" else [],
     )
-    fabric.launch()
-    return fabric
+
+
+def _require_groups(config: Config, fabric: Fabric) -> None:
+    """Every process must have a part in every batch, whose size does not depend on their number."""
+    for network in ("generator", "refiner")[: 1 + config.has_refiner]:
+        groups = getattr(config, network).groups
+        if groups < fabric.world_size:
+            raise fail(
+                "There are more training processes than groups in a batch.",
+                where=f"{network}.groups",
+                expected=f"{fabric.world_size} at least, for as many devices",
+                got=str(groups),
+                fix=f"--set {network}.groups={fabric.world_size}, or use fewer devices",
+            )
 
 
 def _tensorboard(out: Path) -> Logger:
