@@ -14,6 +14,7 @@ from crgan.evaluation.calibration import Reliability, reliability
 from crgan.evaluation.lesions import Lesions, compare_lesions
 from crgan.evaluation.metrics import CALIBRATION, DEFAULT, Choices, Metrics, measure, measure_instances
 from crgan.evaluation.overlap import Mask
+from crgan.evaluation.review import Review, review
 from crgan.evaluation.surface import bounding_box
 
 NOTHING: Mapping[str, NDArray[np.floating]] = MappingProxyType({})
@@ -33,11 +34,14 @@ class CaseScores:
         Every lesion and whether it was found; empty where lesions were left out, and for instances.
     reliability
         What the probabilities say and what is true; empty where there is no map.
+    reviews
+        What looking again brings; empty where no places to look at are listed.
     """
 
     metrics: Mapping[str, Metrics]
     lesions: Mapping[str, Lesions] = field(default_factory=dict)
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
+    reviews: Mapping[str, Review] = field(default_factory=dict)
 
 
 def score_case(
@@ -50,6 +54,7 @@ def score_case(
     foreground: Mask | None = None,
     truth_scheme: LabelScheme | None = None,
     probabilities: Mapping[str, NDArray[np.floating]] = NOTHING,
+    ranks: NDArray[np.integer] | None = None,
 ) -> CaseScores:
     """Score one label map against another, target by target; instances as one mask and as objects.
 
@@ -69,6 +74,8 @@ def score_case(
     probabilities
         Maps in [0, 1] of the prediction's shape, by target. They are held against the truth within the foreground; without
         one, within the box around truth and prediction that reaches :data:`BOX_MARGIN_MM` further.
+    ranks
+        The places to look at again, of the prediction's shape; None where none are listed.
     """
     instances, truth_scheme = scheme.instances, truth_scheme or scheme
     predicted = scheme.as_one().encode(scheme.merge(prediction))
@@ -80,12 +87,15 @@ def score_case(
     metrics: dict[str, Metrics] = {}
     lesions: dict[str, Lesions] = {}
     reliabilities: dict[str, Reliability] = {}
+    reviews: dict[str, Review] = {}
     for target in scheme.targets:
         marked, wanted = scheme.mask(target, predicted), truth_scheme.mask(target, true)
         if known is not None:
             marked, wanted = marked & known, wanted & known
         if "lesions" not in choices.without:
             lesions[target] = compare_lesions(marked, wanted, spacing_mm=spacing_mm)
+        if ranks is not None:
+            reviews[target] = review(ranks if known is None else np.where(known, ranks, 0), marked, wanted)
         metrics[target] = measure(
             marked,
             wanted,
@@ -103,7 +113,7 @@ def score_case(
     if instances:
         objects = measure_instances(prediction, truth, within=known)
         metrics = {target: values | objects for target, values in metrics.items()}
-    return CaseScores(metrics=metrics, lesions=lesions, reliability=reliabilities)
+    return CaseScores(metrics=metrics, lesions=lesions, reliability=reliabilities, reviews=reviews)
 
 
 def _around(marked: Mask, spacing_mm: Sequence[float]) -> Mask:

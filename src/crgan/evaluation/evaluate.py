@@ -20,13 +20,14 @@ from crgan.evaluation.page import write_page
 from crgan.evaluation.pairs import Pair, check_grids, find_masks, find_patients, pair_up
 from crgan.evaluation.probabilities import Maps, find_maps, read_maps
 from crgan.evaluation.reading import Schemes, find_schemes, read_pair
+from crgan.evaluation.review_files import WORKLOAD, read_ranks, write_workload
 from crgan.evaluation.scores import Scores, write_lesions
 from crgan.executors import open_executor, work_through
 from crgan.progress import Progress, Silent
 
 Item = tuple[Pair, Imaged | None, Maps]
 """The files of a case: its mask and label, its image, its probability maps."""
-OUTPUTS = ("scores.json", "scores.csv", "lesions.csv", "report.html")
+OUTPUTS = ("scores.json", "scores.csv", "lesions.csv", WORKLOAD, "report.html")
 
 
 def evaluate(
@@ -51,7 +52,8 @@ def evaluate(
 ) -> Scores:
     """Score every mask of a folder and write ``scores.json``, ``scores.csv``, ``lesions.csv`` and ``report.html``.
 
-    Where probability maps lie beside the masks, as ``crgan predict --probabilities`` writes them, calibration is measured too.
+    Where probability maps lie beside the masks, as ``crgan predict --probabilities`` writes them, calibration is measured too;
+    where places to look at again do (``--where-to-look``), ``where_to_look.csv`` tells what looking brings.
 
     Parameters
     ----------
@@ -122,6 +124,7 @@ def evaluate(
         scores.write_json(out / "scores.json")
         scores.write_csv(out / "scores.csv")
         write_lesions(out / "lesions.csv", found)
+        write_workload(out / WORKLOAD, found)
         write_page(
             out / "report.html",
             Evaluation(
@@ -196,6 +199,7 @@ def _score_pair(item: Item, *, schemes: Schemes, choices: Choices) -> CaseScores
         mask, label = read_pair(pair, schemes)
         foreground = None if imaged is None else read_foreground(imaged, label.geometry)
         probabilities = read_maps(maps, label.geometry)
+        ranks = read_ranks(pair, label.geometry)
     except CrganError as error:
         return list(error.problems)
     return score_case(
@@ -207,6 +211,7 @@ def _score_pair(item: Item, *, schemes: Schemes, choices: Choices) -> CaseScores
         foreground=foreground,
         truth_scheme=schemes.truth,
         probabilities=probabilities,
+        ranks=ranks,
     )
 
 

@@ -14,6 +14,7 @@ from crgan.evaluation.images import Imaged
 from crgan.evaluation.metrics import Choices, Metrics
 from crgan.evaluation.pairs import Pair
 from crgan.evaluation.reading import Schemes
+from crgan.evaluation.review import Review
 from crgan.evaluation.scores import Scores
 
 
@@ -69,6 +70,10 @@ class Evaluation:
         """What the probabilities of all cases say, pooled over voxels; None where no case has a map."""
         parts = [scored.reliability[target] for scored in self.found.values() if target in scored.reliability]
         return None if not parts else sum(parts[1:], start=parts[0])
+
+    def reviews(self, target: str) -> list[Review]:
+        """What looking again brings, of each case that lists places."""
+        return [scored.reviews[target] for scored in self.found.values() if target in scored.reviews]
 
     def lesions(self, target: str) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
         """Diameter of every lesion of all cases, whether it was found, and whose it is."""

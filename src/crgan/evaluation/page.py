@@ -23,6 +23,7 @@ from crgan.evaluation.page_texts import (
     PER_CASE,
 )
 from crgan.evaluation.pictures import anchors, choose, draw, shown_modality
+from crgan.evaluation.review_section import review_sections
 from crgan.evaluation.tables import mean_with_interval, number
 from crgan.evaluation.words import lead, points
 from crgan.report.html import Link, Section, Table, write_report
@@ -56,6 +57,7 @@ def write_page(path: Path, evaluation: Evaluation, *, settings: Mapping[str, obj
             *_sizes(evaluation),
             *_failures(evaluation, failures, pictured),
             *_calibration(evaluation),
+            *review_sections(evaluation),
             Section(heading="In detail", parts=[_case_table(evaluation, pictured), _all_means(evaluation)]),
         ],
         settings={
