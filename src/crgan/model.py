@@ -27,7 +27,7 @@ from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.prepared import Prepared
 from crgan.sweep.decision import against_rivals, decide_corrected, least_marked
-from crgan.sweep.instances import grow_instances
+from crgan.sweep.instances import grow_in_frames, grow_instances
 from crgan.sweep.scratch import scratch_zeros
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
@@ -72,7 +72,7 @@ class Segmentation:
     Parameters
     ----------
     labels
-        ``(Z, Y, X)`` label values, uint8 or uint16; of instances ids from 1 up, uint16.
+        ``(Z, Y, X)`` label values, uint8 or uint16; of instances ids from 1 up, uint16, or int32 in a movie of many.
     probabilities
         ``(K, Z, Y, X)`` float32, the final probability of each target: after refinement where the refiner looked, the
         generator's elsewhere; None unless asked for.
@@ -80,7 +80,7 @@ class Segmentation:
         ``(K, Z, Y, X)`` float32, the refiner's false-negative and false-positive masks; None unless asked for.
     """
 
-    labels: NDArray[np.uint8 | np.uint16]
+    labels: NDArray[np.uint8 | np.uint16 | np.int32]
     probabilities: NDArray[np.float32] | None = None
     missed: NDArray[np.float32] | None = None
     added: NDArray[np.float32] | None = None
@@ -143,6 +143,7 @@ class Model:
         generator_only: bool = False,
         maps: bool = False,
         tta: int = 0,
+        movie: bool = False,
     ) -> Segmentation:
         """Segment one image.
 
@@ -150,8 +151,8 @@ class Model:
         ----------
         image
             ``(M, Z, Y, X)``, or ``(Z, Y, X)`` for a single modality, in the model's order of modalities; Z runs to the
-            head, Y to the front and X to the patient's right. A 2-D image is ``(M, 1, rows, columns)``. Or what
-            :meth:`prepare` made of it: a large image then need not be kept.
+            head, Y to the front and X to the patient's right. A 2-D image is ``(M, 1, rows, columns)``, a movie of such
+            images ``(M, frames, rows, columns)``. Or what :meth:`prepare` made of it: a large image then need not be kept.
         spacing_mm
             Voxel size ``(z, y, x)`` in millimetres; not needed with what is prepared.
         case_id
@@ -168,6 +169,8 @@ class Model:
         tta
             Test-time augmentation: average over the image as it is and so many turned and resized ones. Each costs as much
             as the image itself.
+        movie
+            The slices are the frames of a movie: instances are told apart in each for itself.
 
         Raises
         ------
@@ -205,7 +208,9 @@ class Model:
                     kept[1, :, *part] = np.where(decided, 0, corrected)
                     kept[2, :, *part] = np.where(decided, 1 - corrected, 0)
         if self.labels.instances:
-            labels = grow_instances(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
+            grow = grow_in_frames if movie else grow_instances
+            instances = grow(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
+            return Segmentation(instances, *(() if kept is None else kept))
         return Segmentation(labels, *(() if kept is None else kept))
 
     def turned(

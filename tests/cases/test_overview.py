@@ -142,3 +142,10 @@ def test_json_holds_every_lesion() -> None:
     assert (target["name"], target["voxels"], target["share"], target["hole_voxels"]) == ("WT", 44, 44 / 1000, 0)
     assert [(lesion["voxels"], lesion["mm3"]) for lesion in target["lesions"]] == [(40, 100.0), (4, 10.0)]
     assert target["lesions"][0]["diameter_mm"] == pytest.approx((600 / pi) ** (1 / 3))
+
+
+def test_a_movie_is_as_large_as_its_frames_and_as_long_as_there_are() -> None:
+    movie = replace(a_summary("01", {0: 900, 1: 100}, dimensions=2), shape=(12_000, 10_000, 7))
+    rows = dict(overview(a_dataset(cases=1), [movie])[0].rows)
+    assert rows["size"] == "12000 × 10000 × 7 pixels and frames"
+    assert rows["spacing"] == "1 × 1 mm"

@@ -37,7 +37,7 @@ def job(patients: Path, trained: Path, tmp_path: Path) -> CaseJob:
     labels = model.labels
     (case,) = (case for case in open_dataset(patients, labels=labels).cases if case.case_id == "p1")
     return CaseJob(
-        case=case, mask=tmp_path / "out" / "p1.nii.gz", scheme=labels, out=tmp_path / "out", request=replace(PLAIN, dial=model.dial)
+        case=case, masks=(tmp_path / "out" / "p1.nii.gz",), scheme=labels, out=tmp_path / "out", request=replace(PLAIN, dial=model.dial)
     )
 
 
@@ -62,13 +62,13 @@ def test_a_worker_reads_the_model_once(job: CaseJob, trained: Path, monkeypatch:
 def test_a_worker_that_sees_another_model_refuses(job: CaseJob, trained: Path) -> None:
     with pytest.raises(CrganError, match="another model in this place"):
         Worker(model=trained, digest="0" * 64, device="cpu", threads=1)(job)
-    assert not job.mask.exists()
+    assert not job.masks[0].exists()
 
 
 def test_paths_are_made_absolute(job: CaseJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    sent = CaseJob(case=job.case, mask=Path("out/p1.nii.gz"), scheme=job.scheme, out=Path("out"), request=job.request).absolute()
-    assert (sent.mask, sent.out) == (tmp_path / "out" / "p1.nii.gz", tmp_path / "out")
+    sent = CaseJob(case=job.case, masks=(Path("out/p1.nii.gz"),), scheme=job.scheme, out=Path("out"), request=job.request).absolute()
+    assert (sent.masks, sent.out) == ((tmp_path / "out" / "p1.nii.gz",), tmp_path / "out")
     assert all(path.is_absolute() for path in sent.case.images)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 
 from crgan.cases.case import Case
 from crgan.cases.labels import LabelScheme
@@ -48,7 +49,7 @@ def case(*images: str, case_id: str | None = None) -> Case:
     ],
 )
 def test_names(naming: str, images: list[str], case_id: str | None, name: str) -> None:
-    assert choose_naming(naming).file(case(*images, case_id=case_id)) == name
+    assert choose_naming(naming).files(case(*images, case_id=case_id)) == (name,)
 
 
 def test_the_cell_tracking_challenge_wants_frames_and_objects() -> None:
@@ -58,13 +59,22 @@ def test_the_cell_tracking_challenge_wants_frames_and_objects() -> None:
     with pytest.raises(CrganError, match="asks for objects"):
         naming.scheme(case("01/t000.tif"), TWO)
     with pytest.raises(CrganError, match="has no case such as"):
-        naming.file(case("cells/t000.tif"))
+        naming.files(case("cells/t000.tif"))
+
+
+def test_a_movie_has_one_mask_or_one_for_each_frame(tmp_path: Path) -> None:
+    (tmp_path / "02").mkdir()
+    for time in ("0009", "0010"):
+        tifffile.imwrite(tmp_path / "02" / f"t{time}.tif", np.zeros((4, 5), np.uint8))
+    movie = case(str(tmp_path / "02"), case_id="02")
+    assert DEFAULT.files(movie) == ("02.tif",)
+    assert choose_naming("ctc").files(movie) == ("02_RES/mask0009.tif", "02_RES/mask0010.tif")
 
 
 def test_by_default_a_mask_has_the_name_of_its_case(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), tmp_path / "a.nii")
     assert choose_naming(None) is DEFAULT
-    assert DEFAULT.file(case(str(tmp_path / "a.nii"))) == "a.nii.gz"
+    assert DEFAULT.files(case(str(tmp_path / "a.nii"))) == ("a.nii.gz",)
     assert DEFAULT.scheme(case("a.nii"), TWO) is TWO
 
 

@@ -9,7 +9,8 @@ from skimage.morphology import disk
 
 from crgan.cases.instances import encode_instances
 from crgan.errors import CrganError
-from crgan.sweep.instances import grow_instances
+from crgan.sweep import instances
+from crgan.sweep.instances import grow_in_frames, grow_instances
 
 
 def codes_of(*rows: str) -> np.ndarray:
@@ -21,6 +22,16 @@ def test_insides_take_the_border_that_is_nearest() -> None:
     grown = grow_instances(codes)
     assert grown.dtype == np.uint16
     assert grown[0, 1].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2, 0]
+
+
+def test_objects_of_a_movie_are_those_of_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.concatenate([codes_of("0112110"), codes_of("0000000"), codes_of("0110010")])
+    grown = grow_in_frames(codes)
+    assert grown.dtype == np.uint16
+    assert grown[:, 0].tolist() == [[0, 1, 1, 2, 2, 2, 0], [0] * 7, [0, 3, 3, 0, 0, 4, 0]]
+    monkeypatch.setattr(instances, "_MOST_IDS", 3)  # more in all than in any frame
+    assert grow_in_frames(codes).dtype == np.int32
+    assert np.array_equal(grow_in_frames(codes), grown)
 
 
 def test_a_border_without_an_inside_is_an_object() -> None:

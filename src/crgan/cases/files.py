@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from crgan.cases.formats import Format
+from crgan.cases.formats import Format, unreadable
 from crgan.cases.formats.dicom import Dicom
+from crgan.cases.formats.frames import Frames
 from crgan.cases.formats.itk import Itk
 from crgan.cases.formats.nifti import Nifti
 from crgan.cases.formats.pgm import Pgm
@@ -21,7 +22,7 @@ from crgan.files import atomic_write
 
 FORMATS: tuple[Format, ...] = (Nifti(), Itk(), Png(), Tiff(), Pgm())
 
-_DICOM = Dicom()  # told by content: a series is a folder of files that seldom have a name ending
+_FOLDERS = (Dicom(), Frames())  # told by content: a series is a folder of files that seldom have a name ending
 
 IMAGE_SUFFIXES: tuple[str, ...] = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 """File name endings that can be read, in lower case; ``".nii.gz"`` is one suffix."""
@@ -57,8 +58,12 @@ def is_image(path: Path) -> bool:
 
 
 def image_parts(path: Path) -> tuple[Path, ...]:
-    """The files that an image is read from: those of a DICOM series, else the file itself."""
-    return _DICOM.parts(path) if not split_suffix(path)[1] and _DICOM.accepts(path) else (path,)
+    """The files that an image is read from: those of a DICOM series, the frames of a movie, else the file itself."""
+    if not split_suffix(path)[1]:
+        for format_ in _FOLDERS:
+            if format_.accepts(path):
+                return format_.parts(path)
+    return (path,)
 
 
 def read_volume(path: Path, *, dtype: DTypeLike | None = None) -> Volume:
@@ -68,7 +73,7 @@ def read_volume(path: Path, *, dtype: DTypeLike | None = None) -> Volume:
     ----------
     path
         A file whose name ends in one of :data:`IMAGE_SUFFIXES`, the folder of a DICOM series, or any file of one,
-        which stands for its series.
+        which stands for its series, or the folder of a movie's frames.
     dtype
         Type of the voxels; by default the file's own, or float32 where the header scales the values.
 
@@ -134,7 +139,7 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
     try:
         return format_.header(path)
     except format_.errors as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def write_labels(path: Path, labels: NDArray[np.integer], geometry: Geometry, *, least_bits: Literal[8, 16] = 8) -> None:
@@ -185,7 +190,7 @@ def _read(path: Path, *, labels: bool) -> Volume:
     try:
         return format_.read(path, labels=labels)
     except format_.errors as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _write(path: Path, array: NDArray[np.generic], geometry: Geometry) -> None:
@@ -205,10 +210,12 @@ def _write(path: Path, array: NDArray[np.generic], geometry: Geometry) -> None:
 
 def _format_of(path: Path, *, must_exist: bool = True) -> Format:
     suffix = split_suffix(path)[1]
-    if must_exist and not suffix and _DICOM.accepts(path):
-        return _DICOM
+    if must_exist and not suffix:
+        for found in _FOLDERS:
+            if found.accepts(path):
+                return found
     if must_exist and not path.is_file():
-        got = "a folder without DICOM images" if path.is_dir() else "nothing"
+        got = "a folder without DICOM images or frames" if path.is_dir() else "nothing"
         raise fail("There is no such image file.", where=path, got=got, fix="check the path; it may have been moved or renamed")
     for format_ in FORMATS:
         if suffix in format_.suffixes:
@@ -220,12 +227,6 @@ def _format_of(path: Path, *, must_exist: bool = True) -> Format:
         got="".join(path.suffixes[-2:]) or "no file name ending",
         fix="convert the file to NIfTI (.nii.gz)",
     )
-
-
-def _unreadable(path: Path, error: Exception) -> CrganError:
-    reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
-    fix = "check that you may read it; if it is damaged, get it again from its source or convert the original anew"
-    return fail("The image file cannot be read.", where=path, got=" ".join(reason.split())[:300], fix=fix)
 
 
 def _whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[np.int32]:

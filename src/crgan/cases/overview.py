@@ -45,8 +45,11 @@ def overview(dataset: Dataset, summaries: Sequence[CaseSummary]) -> list[Sheet]:
     ]
     if summaries:
         axes = max(summary.dimensions for summary in summaries)
+        movies = any(summary.dimensions == 2 and summary.shape[2] > 1 for summary in summaries)
+        sizes = [summary.shape[: 3 if movies else axes] for summary in summaries]
+        unit = "pixels and frames" if movies else "pixels" if axes == 2 else "voxels"
         rows += [
-            ["size", f"{_by_axis([summary.shape[:axes] for summary in summaries])} {'pixels' if axes == 2 else 'voxels'}"],
+            ["size", f"{_by_axis(sizes)} {unit}"],
             ["spacing", f"{_by_axis([summary.spacing_mm[:axes] for summary in summaries])} mm"],
             *([] if axes == 2 else [["orientation", _counted(summary.orientation for summary in summaries)]]),
             ["type", _counted(summary.dtype for summary in summaries)],
@@ -175,8 +178,13 @@ def _targets(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Sheet:
 
 def _by_axis(triples: Sequence[Sequence[float]]) -> str:
     """``(36, 50, 35), (34, 52, 35)`` as ``34–36 × 50–52 × 35``."""
-    ends = [(min(axis), max(axis)) for axis in zip(*triples, strict=True)]
-    return " × ".join(f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g}–{high:.4g}" for low, high in ends)
+    ends = [(_number(min(axis)), _number(max(axis))) for axis in zip(*triples, strict=True)]
+    return " × ".join(low if low == high else f"{low}–{high}" for low, high in ends)
+
+
+def _number(value: float) -> str:
+    """Whole numbers to their last digit, others to four."""
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 def _counted(names: Iterable[str]) -> str:

@@ -61,7 +61,10 @@ def read_case(case: Case, dataset: Dataset) -> WorkingCase:
         problems = label_grid_problems(case, volume.geometry, labels.geometry)
         if problems:
             raise CrganError(problems)
-        label = dataset.labels.encode(to_canonical(labels)[0][0])
+        values = to_canonical(labels)[0][0]
+        # What is an object, and where its border runs, is told in each frame of a movie for itself.
+        encode = dataset.labels.encode
+        label = np.stack([encode(frame) for frame in values]) if volume.geometry.is_movie else encode(values)
     return WorkingCase(image=image.astype(np.float32, copy=False), label=label, spacing_mm=spacing_mm, geometry=volume.geometry)
 
 

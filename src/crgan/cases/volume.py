@@ -16,16 +16,22 @@ class Geometry:
     Parameters
     ----------
     shape
-        Voxels along the file's own axes, ``(I, J, K)``; a 2-D image is ``(rows, columns, 1)``.
+        Voxels along the file's own axes, ``(I, J, K)``; a 2-D image is ``(rows, columns, 1)``, a movie of such images
+        ``(rows, columns, frames)``.
     affine
         ``(4, 4)`` float64 matrix from voxel indices to RAS+ millimetres, as in NIfTI.
     dimensions
-        2 for an image without a third axis, else 3.
+        Of space: 2 for an image without a third axis, and for a movie, whose third axis is time; else 3.
     """
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
     dimensions: int = 3
+
+    @property
+    def is_movie(self) -> bool:
+        """Whether the third axis is time: 2-D images of several moments."""
+        return self.dimensions == 2 and self.shape[2] > 1
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from crgan.cases.canonical import from_canonical, to_canonical
 from crgan.cases.case import Case
 from crgan.cases.files import write_labels, write_map
 from crgan.cases.formats.dicom_seg import write_segmentation
+from crgan.cases.formats.pictures import picture_geometry
 from crgan.cases.labels import LabelScheme
 from crgan.cases.reading import read_image
 from crgan.cases.volume import Geometry
@@ -57,8 +58,8 @@ class CaseJob:
     ----------
     case
         Its image files, by absolute paths.
-    mask
-        The file to write.
+    masks
+        The file to write; or one for each frame of a movie, where a challenge wants that.
     scheme
         Label values to write.
     out
@@ -68,7 +69,7 @@ class CaseJob:
     """
 
     case: Case
-    mask: Path
+    masks: tuple[Path, ...]
     scheme: LabelScheme
     out: Path
     request: Request
@@ -76,7 +77,7 @@ class CaseJob:
     def absolute(self) -> CaseJob:
         """Make the same job for a process that works in another folder."""
         case = replace(self.case, images=tuple(path.absolute() for path in self.case.images))
-        return replace(self, case=case, mask=self.mask.absolute(), out=self.out.absolute())
+        return replace(self, case=case, masks=tuple(path.absolute() for path in self.masks), out=self.out.absolute())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,7 @@ def segment_case(model: Model, job: CaseJob) -> None:
         generator_only=request.generator_only,
         maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
         tta=request.tta,
+        movie=geometry.is_movie,
     )
     for name, values in _maps(found, labels.targets, probabilities=request.probabilities, errors=request.errors).items():
         turned = from_canonical(values[None], geometry)[0]
@@ -141,13 +143,26 @@ def segment_case(model: Model, job: CaseJob) -> None:
         place = job.out / "dicom-seg" / f"{case.case_id}.dcm"
         write_segmentation(place, found_labels, geometry, series=case.images[0], classes=labels.classes, version=version("crgan"))
     on_grid = from_canonical(_translated(found.labels, labels, job.scheme)[None], geometry)[0]
-    write_labels(job.mask, on_grid, geometry, least_bits=16 if labels.instances else 8)
+    _write_masks(job.masks, on_grid, geometry, instances=labels.instances)
 
 
 def _prepare(case: Case, model: Model) -> tuple[Geometry, Prepared]:
     """The grid of a case's files, and its image as the networks take it; nothing else of the image is kept."""
     volume = read_image(case, model.pipeline.modalities)
     return volume.geometry, model.prepare(*to_canonical(volume))
+
+
+def _write_masks(paths: Sequence[Path], labels: NDArray[np.integer], geometry: Geometry, *, instances: bool) -> None:
+    """Write one mask, or one for each frame, in which ids begin with 1 again."""
+    bits: Literal[8, 16] = 16 if instances else 8
+    if len(paths) == 1:
+        write_labels(paths[0], labels, geometry, least_bits=bits)
+        return
+    for number, path in enumerate(paths):
+        frame = labels[..., number, None]
+        if instances and frame.any():
+            frame = np.where(frame > 0, frame.astype(np.int64) - (frame[frame > 0].min() - 1), 0)
+        write_labels(path, frame, picture_geometry(*geometry.shape[:2]), least_bits=bits)
 
 
 def _translated(labels: NDArray[np.integer], own: LabelScheme, wanted: LabelScheme) -> NDArray[np.integer]:

@@ -66,7 +66,7 @@ def predict(
     out
         Gets ``CASE_ID.nii.gz`` (2-D images keep their format), ``labels.json``, and maps under ``maps/``.
     naming
-        Name masks as a challenge's evaluation wants them, ``"brats"``, ``"lits"``, ``"msd"`` or ``"nnunet"``, and write
+        Name masks as a challenge's evaluation wants them, ``"brats"``, ``"ctc"``, ``"lits"``, ``"msd"`` or ``"nnunet"``, and write
         its label values; ``labels.json`` is then left out.
     aim
         Turn the dial to where it served an aim best on validation patients: ``"dice"``, ``"max-fnr=0.1"`` or
@@ -108,7 +108,7 @@ def predict(
     Returns
     -------
     list of Path
-        The masks, in the order of the cases.
+        The masks, in the order of the cases; with ``naming="ctc"`` one for each frame of a movie.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def predict(
         _require_series(ordered)
     masks = mask_paths(names, ordered.cases, out)
     schemes = {case.case_id: names.scheme(case, model.labels) for case in ordered.cases}
-    _spare_inputs(masks.values(), dataset)
+    _spare_inputs([path for paths in masks.values() for path in paths], dataset)
     request = Request(
         dial=dial,
         generator_only=generator_only,
@@ -151,7 +151,7 @@ def predict(
         tta=tta,
         dicom_seg=dicom_seg,
     )
-    jobs = [CaseJob(case=case, mask=masks[case.case_id], scheme=schemes[case.case_id], out=out, request=request) for case in ordered.cases]
+    jobs = [CaseJob(case=case, masks=masks[case.case_id], scheme=schemes[case.case_id], out=out, request=request) for case in ordered.cases]
     record = Record(out, model=model_digest(run), request=request)
     if resume:
         left = record.left(jobs)
@@ -165,7 +165,7 @@ def predict(
     with progress.task("segmenting", len(left)) as task:
         for _ in _segment(left, model, run=run, device=device, threads=threads, workers=workers, scheduler=scheduler):
             task.advance()
-    return list(masks.values())
+    return [path for paths in masks.values() for path in paths]
 
 
 def _segment(

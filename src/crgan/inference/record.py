@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from crgan.cases.files import image_parts
 from crgan.errors import fail
 from crgan.files import read_json, remove_unfinished, write_json
 from crgan.inference.jobs import CaseJob, Request
@@ -70,6 +71,7 @@ class Record:
 
 
 def _is_done(job: CaseJob, begun: int) -> bool:
-    if not job.mask.is_file():
+    if not all(mask.is_file() for mask in job.masks):
         return False
-    return job.mask.stat().st_mtime_ns >= max(begun, *(path.stat().st_mtime_ns for path in job.case.images))
+    changed = max(begun, *(part.stat().st_mtime_ns for path in job.case.images for part in (path, *image_parts(path))))
+    return min(mask.stat().st_mtime_ns for mask in job.masks) >= changed

@@ -14,6 +14,23 @@ _CRUMB_SHARE = 0.01
 _MOST_IDS = np.iinfo(np.uint16).max
 
 
+def grow_in_frames(codes: NDArray[np.uint8], *, where: str = "") -> NDArray[np.uint16 | np.int32]:
+    """Do :func:`grow_instances` in every frame of a movie ``(T, rows, columns)`` for itself; ids go on from frame to frame.
+
+    Returns
+    -------
+    NDArray
+        uint16, or int32 where there are more than 65,535 objects in all frames together; same shape.
+    """
+    frames = [grow_instances(frame[None], where=where)[0].astype(np.int32) for frame in codes]
+    counts = [int(frame.max(initial=0)) for frame in frames]
+    first = np.cumsum([0, *counts])
+    for frame, before in zip(frames, first, strict=False):
+        frame[frame > 0] += before
+    movie = np.stack(frames)
+    return movie.astype(np.uint16) if first[-1] <= _MOST_IDS else movie
+
+
 def grow_instances(codes: NDArray[np.uint8], *, where: str = "") -> NDArray[np.uint16]:
     """Give every object an id: each connected inside is one, and takes the border around it by watershed.
 

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from crgan.cases.files import read_geometry, read_labels, read_volume, write_labels, write_map
-from crgan.cases.formats.pictures import picture_geometry
+from crgan.cases.formats.pictures import movie_geometry, picture_geometry
 from crgan.errors import CrganError
 
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -240,8 +240,35 @@ def test_the_named_axes_of_an_ome_tiff_become_channels_and_planes(tmp_path: Path
     assert read_geometry(tmp_path / "a.ome.tif")[1] == 2
 
 
-def test_a_time_series_in_an_ome_tiff_is_refused(tmp_path: Path) -> None:
-    stored = np.zeros((3, 5, 4), np.uint16)
-    tifffile.imwrite(tmp_path / "a.ome.tif", stored, photometric="minisblack", metadata={"axes": "TYX"})
-    with pytest.raises(CrganError, match=r"time series(.|\n)*3 time points, axes TYX"):
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.tif"])
+@pytest.mark.parametrize("axes", ["TYX", "TCYX"])
+def test_an_axis_named_time_makes_a_movie(tmp_path: Path, name: str, axes: str) -> None:
+    stored = np.random.default_rng(0).integers(0, 4000, (3, *(2,) * (len(axes) - 3), 5, 4)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / name, stored, photometric="minisblack", metadata={"axes": axes})
+    volume = read_volume(tmp_path / name)
+    assert volume.geometry.is_movie
+    assert volume.geometry.spacing_mm == (1, 1, 10)
+    assert read_geometry(tmp_path / name)[0].matches(volume.geometry)
+    assert np.array_equal(volume.array, stored.reshape(3, -1, 5, 4).transpose(1, 2, 3, 0))
+
+
+def test_masks_of_a_movie_read_back_as_one(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(0, 300, (5, 4, 3))
+    write_labels(tmp_path / "a.tif", ids, movie_geometry(5, 4, 3))
+    back = read_labels(tmp_path / "a.tif")
+    assert back.geometry.is_movie
+    assert np.array_equal(back.array[0], ids)
+    for name in ("a.nii.gz", "a.mha"):  # which know no time
+        write_labels(tmp_path / name, ids, movie_geometry(5, 4, 3))
+        assert np.array_equal(np.sort(read_labels(tmp_path / name).array, axis=None), np.sort(ids, axis=None))
+        assert read_geometry(tmp_path / name)[0].dimensions == 3
+    with pytest.raises(CrganError, match="A PNG cannot hold this"):
+        write_labels(tmp_path / "a.png", ids, movie_geometry(5, 4, 3))
+
+
+def test_a_movie_of_volumes_is_refused_and_what_imagej_calls_frames_is_a_stack(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((3, 2, 5, 4), np.uint16), photometric="minisblack", metadata={"axes": "TZYX"})
+    with pytest.raises(CrganError, match=r"more axes than a volume(.|\n)*TZYX"):
         read_volume(tmp_path / "a.ome.tif")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 5, 4), np.uint16), imagej=True, metadata={"axes": "TYX"})
+    assert read_geometry(tmp_path / "b.tif")[0].dimensions == 3

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.volume import Geometry, Volume
+from crgan.errors import CrganError, fail
 
 
 class Format(Protocol):
@@ -34,3 +35,11 @@ class Format(Protocol):
 
     def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:
         """Write one channel ``(I, J, K)`` to ``path`` in the variant that ``suffix`` names."""
+
+
+def unreadable(path: Path, error: Exception) -> CrganError:
+    """The message for a file that a library cannot read."""
+    reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
+    fix = "check that you may read it; if it is damaged, get it again from its source or convert the original anew"
+    got = " ".join(reason.split())[:300]
+    return fail("The image file cannot be read.", where=path, expected="a complete file of the kind that its name says", got=got, fix=fix)

@@ -70,7 +70,7 @@ class Itk:
         matrix = _LPS_TO_RAS @ geometry.affine[:3, :3] / spacing
         if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-4):
             raise fail("The grid is sheared, which this format cannot hold.", where=path, got=suffix, fix="write a .nii.gz file")
-        n = geometry.dimensions
+        n = 3 if geometry.is_movie else geometry.dimensions
         image = sitk.GetImageFromArray(array.transpose(2, 1, 0) if n == 3 else array[..., 0].T)
         image.SetSpacing(spacing[:n].tolist())
         image.SetOrigin((_LPS_TO_RAS @ geometry.affine[:3, 3])[:n].tolist())

@@ -1,7 +1,8 @@
 """PNG by Pillow and TIFF (with stacks of pages) by tifffile.
 
 A picture is ``(C, rows, columns, 1)``. Rows run along y, columns along x and the pages of a stack along z, each
-1 mm: pictures are measured in pixels, and a TIFF's printing resolution says nothing about the object.
+1 mm: pictures are measured in pixels, and a TIFF's printing resolution says nothing about the object. Pages that are
+moments make up a movie.
 """
 
 from __future__ import annotations
@@ -21,12 +22,23 @@ from crgan.cases.volume import Geometry, Volume
 from crgan.errors import fail
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is told once, by its error
+FRAME_STEP = 10.0
 _ROWS_COLUMNS_PAGES = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
 
 def picture_geometry(rows: int, columns: int, pages: int = 1) -> Geometry:
     """The grid of a picture (one page) or a stack of pages."""
     return Geometry((rows, columns, pages), _ROWS_COLUMNS_PAGES.copy(), dimensions=2 if pages == 1 else 3)
+
+
+def movie_geometry(rows: int, columns: int, frames: int) -> Geometry:
+    """The grid of pictures of several moments; a single one is a picture.
+
+    Frames lie :data:`FRAME_STEP` pixels apart: like thick slices they are seen as sequences, and never from the side.
+    """
+    if frames == 1:
+        return picture_geometry(rows, columns)
+    return Geometry((rows, columns, frames), _ROWS_COLUMNS_PAGES @ np.diag([1, 1, FRAME_STEP, 1]), dimensions=2)
 
 
 class Png:
@@ -61,7 +73,7 @@ class Png:
         """Write an 8- or 16-bit grey picture."""
         from PIL import Image
 
-        if geometry.dimensions != 2 or array.dtype not in (np.uint8, np.uint16):
+        if geometry.shape[2] != 1 or array.dtype not in (np.uint8, np.uint16):
             got = f"{array.dtype} of shape {array.shape}"
             raise fail(
                 "A PNG cannot hold this.", where=path, expected="one page of whole numbers 0 to 65535", got=got, fix="write .nii.gz or .tif"
@@ -70,7 +82,7 @@ class Png:
 
 
 class Tiff:
-    """``.tif`` and ``.tiff``: a picture, or a stack whose pages become the third axis."""
+    """``.tif`` and ``.tiff``: a picture, or a stack whose pages become the third axis; a movie if that axis is named time."""
 
     suffixes = (".tif", ".tiff")
     # tifffile takes a header at its word, so a damaged one can lead it anywhere.
@@ -108,7 +120,7 @@ class Tiff:
                 pixels = ~pixels if pixels.dtype == bool else np.iinfo(pixels.dtype).max - pixels
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8)
-        return Volume(np.moveaxis(pixels[..., :colours], -1, 0), picture_geometry(*pixels.shape[:3]))
+        return Volume(np.moveaxis(pixels[..., :colours], -1, 0), _geometry(series, pixels.shape))
 
     def header(self, path: Path) -> tuple[Geometry, int]:
         """Read the grid and the number of channels."""
@@ -120,17 +132,16 @@ class Tiff:
             empty = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), series.shape, [0] * len(series.shape))
             pixels, colours = _pages_last(path, empty, series.axes, page)
             palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
-            return picture_geometry(*pixels.shape[:3]), 3 if palette else colours
+            return _geometry(series, pixels.shape), 3 if palette else colours
 
     def write(self, path: Path, array: NDArray[np.generic], geometry: Geometry, *, suffix: str) -> None:  # noqa: ARG002
-        """Write a deflated grey picture, or a stack of pages."""
+        """Write a deflated grey picture, or a stack of pages, which are named time where they are frames."""
         import tifffile
 
         stack = geometry.shape[2] > 1
         pages = array.transpose(2, 0, 1) if stack else array[..., 0]
-        tifffile.imwrite(
-            path, np.ascontiguousarray(pages), photometric="minisblack", compression="zlib", metadata={"axes": "ZYX" if stack else "YX"}
-        )
+        axes = "TYX" if geometry.is_movie else "ZYX" if stack else "YX"
+        tifffile.imwrite(path, np.ascontiguousarray(pages), photometric="minisblack", compression="zlib", metadata={"axes": axes})
 
 
 def _open_png(path: Path) -> Any:
@@ -189,16 +200,17 @@ def _first_series(path: Path, file: Any) -> tuple[Any, Any]:
         raise fail(
             "The TIFF says it is larger than its file can hold.", where=path, got=got, fix="it is damaged: get it again from its source"
         )
-    times = dict(zip(series.axes, series.shape, strict=False)).get("T", 1)
-    if series.kind == "ome" and times > 1:
-        raise fail(
-            "The OME-TIFF holds a time series.",
-            where=path,
-            expected="planes (Z), channels (C), rows and columns",
-            got=f"{times} time points, axes {series.axes}",
-            fix="save each time point as a file of its own",
-        )
     return series, series.keyframe
+
+
+def _geometry(series: Any, shape: tuple[int, ...]) -> Geometry:
+    """The grid of pixels ``(rows, columns, pages, channels)``: of a movie if the file names the pages' axis time.
+
+    ImageJ's names do not count: it calls slices frames when nobody told it better.
+    """
+    rows, columns, pages = shape[:3]
+    times = dict(zip(series.axes, series.shape, strict=False)).get("T", 1)
+    return (movie_geometry if times > 1 and series.kind in ("ome", "shaped") else picture_geometry)(rows, columns, pages)
 
 
 def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple[NDArray[Any], int]:
@@ -222,7 +234,7 @@ def _pages_last(path: Path, stored: NDArray[Any], axes: str, page: Any) -> tuple
             where=path,
             expected="rows, columns, pages, channels",
             got=got,
-            fix="store a volume a file",
+            fix="store a volume, or a movie of pictures, a file",
         )
     pixels = stored.transpose(axes.index("Y"), axes.index("X"), *page_axes, *channel_axes)
     rows, columns = pixels.shape[:2]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from crgan.cases.files import read_labels
 from crgan.cases.label_formats.ctc_slices import CtcSlices
+from crgan.cases.label_formats.ctc_truth import CtcMovie
 from crgan.cases.label_formats.dicom_seg import DicomSeg
 from crgan.cases.label_formats.dots import Dots
 from crgan.cases.label_formats.objects import Objects
@@ -36,6 +37,7 @@ LABEL_FORMATS: Mapping[str, LabelFormat] = {
     "objects": Objects(),
     "dots": Dots(),
     "ctc_slices": CtcSlices(),
+    "ctc_movie": CtcMovie(),
     "slices": Slices(),
     "turned": Turned(),
     "dicom_seg": DicomSeg(),

@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crgan.cases.case import Case
+from crgan.cases.files import read_geometry
+from crgan.cases.formats.frames import frame_time, frames_of
 from crgan.cases.label_formats.ctc_slices import UNKNOWN
+from crgan.cases.label_formats.ctc_truth import best_masks
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts.found import Found, channel_names, subfolders
+from crgan.errors import CrganError
 
 _SEQUENCE = re.compile(r"^\d{2,}$")
-_FRAME = re.compile(r"^t(?P<time>\d{3,})\.tiff?$", re.IGNORECASE)
-_MASK = re.compile(r"^man_seg_?(?P<time>\d{3,})(?P<slice>_\d{3,})?\.tiff?$", re.IGNORECASE)
 
 
 class CellTracking:
-    """A sequence is a patient, a time point a case. Gold truth where there is any, else silver truth."""
+    """A sequence is a patient. Of pictures it is one case, a movie; of volumes every time point is a case.
+
+    Gold truth where there is any, else silver truth.
+    """
 
     name = "ctc"
     expects = "01/t000.tif … with 01_GT/SEG/man_seg000.tif or 01_ST/SEG/ beside (Cell Tracking Challenge)"
@@ -31,21 +36,8 @@ class CellTracking:
         return bool(_sequences(root))
 
     def cases(self, root: Path) -> Found:
-        """Take every frame, with its truth where there is one."""
-        cases = []
-        for sequence in _sequences(root):
-            truth = _truth(sequence)
-            for time, frame in _frames(sequence).items():
-                mask = truth.get(int(time))
-                cases.append(
-                    Case(
-                        case_id=f"{sequence.name}_t{time}",
-                        patient_id=sequence.name,
-                        images=(frame,),
-                        label=None if mask is None else mask.path,
-                        label_format="ctc_slices" if mask is not None and mask.slices else None,
-                    )
-                )
+        """Take every sequence, with its truth where there is one."""
+        cases = [case for sequence in _sequences(root) for case in ([_movie(sequence)] if _is_flat(sequence) else _volumes(sequence))]
         modalities = channel_names([case.images[0] for case in cases[:1]])
         return Found(cases=tuple(cases), modalities=modalities, labels=LabelScheme(classes={1: "cell"}, instances=True, ignore=UNKNOWN))
 
@@ -60,39 +52,49 @@ class Frame:
 
 def split_name(path: Path) -> Frame | None:
     """The sequence and time of ``01/t000.tif``; None for another name."""
-    match = _FRAME.match(path.name)
-    return Frame(path.parent.name, match["time"]) if match and _SEQUENCE.match(path.parent.name) else None
+    time = frame_time(path)
+    return Frame(path.parent.name, time) if time is not None and _SEQUENCE.match(path.parent.name) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Mask:
-    path: Path
-    slices: bool  # some slices of the volume alone, each a file of its own
+def split_movie(path: Path) -> tuple[Frame, ...]:
+    """The sequence and time of every frame in the folder ``01``; nothing for another folder."""
+    return tuple(Frame(path.name, time) for time in frames_of(path)) if _SEQUENCE.match(path.name) else ()
 
 
 def _sequences(root: Path) -> list[Path]:
-    candidates = [root] if _SEQUENCE.match(root.name) and _frames(root) else subfolders(root)
-    return [folder for folder in candidates if _SEQUENCE.match(folder.name) and _frames(folder)]
+    candidates = [root] if _SEQUENCE.match(root.name) and frames_of(root) else subfolders(root)
+    return [folder for folder in candidates if _SEQUENCE.match(folder.name) and frames_of(folder)]
 
 
-def _frames(sequence: Path) -> dict[str, Path]:
-    """The frames by the digits of their time."""
-    if not sequence.is_dir():
-        return {}
-    return {match["time"]: path for path in sorted(sequence.iterdir()) if (match := _FRAME.match(path.name))}
+def _is_flat(sequence: Path) -> bool:
+    """Whether the frames are pictures, by the first; one that cannot be read is left to the integrity check."""
+    try:
+        return read_geometry(next(iter(frames_of(sequence).values())))[0].dimensions == 2
+    except CrganError:
+        return False
 
 
-def _truth(sequence: Path) -> dict[int, _Mask]:
-    """The best truth of each time point: gold, whole; gold, of some slices; silver."""
-    masks: dict[int, _Mask] = {}
-    for kind in ("ST", "GT"):
-        folder = sequence.with_name(f"{sequence.name}_{kind}") / "SEG"
-        found = [(path, match) for path in sorted(folder.iterdir()) if (match := _MASK.match(path.name))] if folder.is_dir() else []
-        # The first slice stands for all of its time point; a whole mask is better than any slice.
-        for path, match in sorted(found, key=lambda item: (item[1]["slice"] is None, item[0])):
-            time, slices = int(match["time"]), match["slice"] is not None
-            known = masks.get(time)
-            if slices and known is not None and known.slices and known.path.parent == path.parent:
-                continue
-            masks[time] = _Mask(path, slices)
-    return masks
+def _movie(sequence: Path) -> Case:
+    truth = [mask.path.parent for _, mask in sorted(best_masks(sequence).items())]
+    return Case(
+        case_id=sequence.name,
+        patient_id=sequence.name,
+        images=(sequence,),
+        label=truth[0] if truth else None,
+        label_format="ctc_movie" if truth else None,
+    )
+
+
+def _volumes(sequence: Path) -> list[Case]:
+    truth = best_masks(sequence)
+    return [
+        Case(
+            case_id=f"{sequence.name}_t{time}",
+            patient_id=sequence.name,
+            images=(frame,),
+            label=None if mask is None else mask.path,
+            label_format="ctc_slices" if mask is not None and mask.slices else None,
+        )
+        for time, frame in frames_of(sequence).items()
+        for mask in [truth.get(int(time))]
+    ]
