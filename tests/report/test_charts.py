@@ -23,7 +23,8 @@ def places(svg: str, *, vertical: bool = False) -> dict[str, float]:
     root = read(svg)
     size = [float(number) for number in root.attrib["viewBox"].split()][2:]
     return {
-        link.find("title").text: float(link.find(".//use").attrib["y" if vertical else "x"]) / size[vertical] for link in root.iter("a")
+        link.find("title").text: float(link.find(".//use").attrib["y" if vertical else "x"]) / size[vertical]
+        for link in root.iter("a")
     }
 
 

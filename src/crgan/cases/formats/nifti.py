@@ -69,7 +69,9 @@ class Nifti:
         version = 0 if max(array.shape) <= _NIFTI1_LONGEST_AXIS else 1
         header = _HEADERS[version]()
         header.set_xyzt_units("mm")
-        image = _IMAGES[version](array if geometry.dimensions == 3 else array[..., 0], None, header, dtype=array.dtype)
+        image = _IMAGES[version](
+            array[..., 0] if geometry.dimensions == 2 and not geometry.is_movie else array, None, header, dtype=array.dtype
+        )
         _set_affine(image.header, geometry.affine)
         if suffix == ".nii.gz":
             with path.open("wb") as raw, _gzip(raw, "wb") as file:
@@ -114,7 +116,8 @@ def _decompressed(path: Path) -> tuple[Any, NDArray[Any]]:
                 while content.read(_CHUNK):  # to the end, where the checksum is
                     pass
         except EOFError as error:
-            raise fail("The compressed file is truncated.", where=path, got=f"{compressed} bytes", fix=_RESTORE) from error
+            got = f"it ends after {compressed} bytes, before the data do"
+            raise fail("The compressed file is truncated.", where=path, expected="a complete gzip file", got=got, fix=_RESTORE) from error
     return header, voxels.view(dtype).reshape(shape, order="F")
 
 
@@ -157,13 +160,25 @@ def _require_gzip(path: Path, start: bytes) -> None:
         fix = _RESTORE
     else:
         fix = f"it is an uncompressed NIfTI file: rename it to {path.name.removesuffix('.gz')}"
-    raise fail("The file is named .gz but is not gzip-compressed.", where=path, got=f"it starts with {start[:4]!r}", fix=fix)
+    raise fail(
+        "The file is named .gz but is not gzip-compressed.",
+        where=path,
+        expected="a gzip file",
+        got=f"it starts with {start[:4]!r}",
+        fix=fix,
+    )
 
 
 def _header(path: Path, start: bytes) -> Any:
     """Parse the first bytes of an uncompressed file."""
     if start.startswith(_GZIP_MAGIC):
-        raise fail("The file is gzip-compressed but not named so.", where=path, fix=f"rename it to {path.name}.gz")
+        raise fail(
+            "The file is gzip-compressed but not named so.",
+            where=path,
+            expected="a name that ends in .gz",
+            got=path.name,
+            fix=f"rename it to {path.name}.gz",
+        )
     for header_class in _HEADERS:
         if header_class.may_contain_header(start):
             return header_class.from_fileobj(io.BytesIO(start))

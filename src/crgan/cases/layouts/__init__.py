@@ -211,7 +211,13 @@ def _choose(root: Path, *, layout: str | None, pattern: str | None) -> Layout:
 
 def _require_something(root: Path) -> None:
     if not root.exists():
-        raise fail("There is no such folder or file.", where=root, fix="check the path")
+        raise fail(
+            "There is no such folder or file.",
+            where=root,
+            expected="the folder of a data set, or an image file",
+            got="nothing",
+            fix="check the path",
+        )
     if root.is_dir() and not any(not entry.name.startswith(".") for entry in entries(root)):
         raise fail("The folder is empty.", where=root, expected="a data set", fix="check the path, or copy the images there")
 

@@ -147,7 +147,7 @@ def two_labels(labels: Sequence[tuple[str, Path]]) -> tuple[Problem, ...]:
             where=paths[0].parent,
             expected="one",
             got=", ".join(path.name for path in paths),
-            fix='tell which: --pattern "{patient}/{case}_{modality}.nii.gz;{patient}/{case}_seg.nii.gz"',
+            fix='move all but one elsewhere, or tell which: --pattern "{patient}/{case}_{modality}.nii.gz;{patient}/{case}_seg.nii.gz"',
         )
         for name, paths in by_case.items()
         if len(paths) > 1
