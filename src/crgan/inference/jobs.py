@@ -137,7 +137,7 @@ def segment_case(model: Model, job: CaseJob) -> None:
         marked = from_canonical(mask[None].astype(np.uint8), geometry)[0]
         write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, geometry)
     if request.where_to_look:
-        write_places(job.out, case.case_id, found, labels, geometry, mask=job.mask)
+        write_places(job.out, case.case_id, found, labels, geometry, mask=job.masks[0])
     if request.dicom_seg:
         found_labels = from_canonical(found.labels[None], geometry)[0]
         place = job.out / "dicom-seg" / f"{case.case_id}.dcm"
