@@ -412,8 +412,10 @@ def write_scores(folder: Path, dice: float) -> Path:
 
 def test_compare_prints_differences_and_ranks_and_writes_them(crgan, tmp_path: Path) -> None:
     one, other = write_scores(tmp_path / "unet", 0.6), write_scores(tmp_path / "full", 0.7)
-    result = crgan("compare", one, f"refined={other / 'scores.json'}", "--json", tmp_path / "comparison.json")
+    files = ("--json", tmp_path / "comparison.json", "--html", tmp_path / "comparison.html")
+    result = crgan("compare", one, f"refined={other / 'scores.json'}", *files)
     assert result.exit_code == 0
+    assert "refined is ahead with 0.730" in (tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert "refined − unet" in result.output
     assert "+0.100 [+0.100, +0.100]" in result.output
     assert "7 cases of 7 patients" in result.output

@@ -412,26 +412,40 @@ def compare(
         list[str] | None, typer.Option("--metric", help="Metric to compare, by its name in scores.json; may repeat.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page, with a line per patient.")] = None,
 ) -> None:
     """Compare systems that were scored on the same patients.
 
     Prints differences with intervals and tests, and ranks.
     """
     from crgan.console import print_table
-    from crgan.evaluation.compare import compare as compare_systems
-    from crgan.evaluation.compare import difference_rows, notes, rank_rows
+    from crgan.evaluation.compare import (
+        DIFFERENCE_COLUMNS,
+        RANK_COLUMNS,
+        compare_scores,
+        difference_rows,
+        notes,
+        rank_rows,
+        read_systems,
+    )
     from crgan.files import write_json
 
-    console = _console()
-    comparison = compare_systems(_named(scores), metrics=metrics)
-    columns = ["target", "metric", "systems", "difference", "effect", "p rank", "p perm.", "n"]
-    print_table(console, columns, difference_rows(comparison), words=3)
-    print_table(console, ["target", "metric", "rank", "system", "mean", "first in", "n"], rank_rows(comparison), words=2)
+    console, named = _console(), _named(scores)
+    systems = read_systems(named)
+    comparison = compare_scores(systems, metrics=metrics)
+    print_table(console, DIFFERENCE_COLUMNS, difference_rows(comparison), words=3)
+    print_table(console, RANK_COLUMNS, rank_rows(comparison), words=2)
     for note in notes(comparison):
         console.print(note, markup=False, soft_wrap=True)
     if json_file is not None:
         write_json(json_file, comparison.to_json())
         console.print(f"Written to {json_file}", markup=False, soft_wrap=True)
+    if html_file is not None:
+        from crgan.evaluation.compare_page import write_comparison
+
+        settings: dict[str, object] = {"command": shlex.join(["crgan", *sys.argv[1:]]), **named}
+        write_comparison(html_file, systems, comparison, settings=settings)
+        console.print(f"Written to {html_file}", markup=False, soft_wrap=True)
 
 
 @app.command()

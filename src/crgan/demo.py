@@ -184,6 +184,7 @@ def _write_report(
 ) -> None:
     from crgan.report.html import Figure, Table, write_report
     from crgan.report.overlays import draw_overlays
+    from crgan.report.provenance import today, versions
 
     dataset = open_dataset(unseen)
     overlays = [_overlay(case, dataset, masks=path.parent) for case in dataset.cases[:PICTURED]]
@@ -211,7 +212,7 @@ def _write_report(
                 "Each is shown on the slice that holds most of the truth.",
             )
         ],
-        settings=settings,
+        settings={**settings, "versions": versions(["torch", "numpy"]), "date": today()},
     )
 
 

@@ -20,6 +20,10 @@ METRICS = (*SHOWN, "precision", *ALSO_SHOWN)
 """What is compared unless other metrics are asked for, as far as it was measured."""
 
 
+DIFFERENCE_COLUMNS = ("target", "metric", "systems", "difference", "effect", "p rank", "p perm.", "n")
+RANK_COLUMNS = ("target", "metric", "rank", "system", "mean", "first in", "n")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """What the second of two systems has more of a metric than the first, on the same patients.
@@ -121,17 +125,28 @@ def compare(systems: Mapping[str, Path], *, metrics: Sequence[str] | None = None
         If a file cannot be read or holds no scores, or the systems have no case, target or metric in common, or were
         scored by different conventions.
     """
+    return compare_scores(read_systems(systems), metrics=metrics)
+
+
+def read_systems(systems: Mapping[str, Path]) -> dict[str, Scores]:
+    """Read the scores of at least two systems that were scored by the same conventions; see :func:`compare`."""
     if len(systems) < 2:
         raise fail("A comparison needs at least two systems.", got=some(systems), fix="give the scores of two or more")
     scores = {name: read_scores(path) for name, path in systems.items()}
     _same_conventions(scores)
-    return compare_scores(scores, metrics=metrics)
+    return scores
+
+
+def common_cases(scores: Mapping[str, Scores]) -> list[str]:
+    """The cases that all systems have scores of."""
+    first = next(iter(scores.values()))
+    return [case for case in first.cases if all(case in found.cases for found in scores.values())]
 
 
 def compare_scores(scores: Mapping[str, Scores], *, metrics: Sequence[str] | None = None) -> SystemComparison:
     """Compare systems whose scores are at hand; see :func:`compare`."""
     first = next(iter(scores.values()))
-    common = [case for case in first.cases if all(case in found.cases for found in scores.values())]
+    common = common_cases(scores)
     targets = [target for target in first.summary if all(target in found.summary for found in scores.values())]
     if not common or not targets:
         raise fail(
@@ -210,7 +225,7 @@ def difference_rows(comparison: SystemComparison) -> list[list[str]]:
     return [
         [
             difference.target,
-            _heading(difference.metric),
+            heading(difference.metric),
             f"{difference.second} − {difference.first}",
             difference_text(difference),
             "–" if difference.paired.effect is None else f"{difference.paired.effect:+.2f}".replace("-", "−"),
@@ -232,7 +247,7 @@ def rank_rows(comparison: SystemComparison) -> list[list[str]]:
     return [
         [
             target,
-            _heading(metric),
+            heading(metric),
             str(rank.rank) if rank.rank_low is None else f"{rank.rank} [{rank.rank_low}, {rank.rank_high}]",
             rank.system,
             number(rank.mean),
@@ -265,7 +280,8 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _heading(metric: str) -> str:
+def heading(metric: str) -> str:
+    """What tables call a metric."""
     return (SHOWN | ALSO_SHOWN | FAIR).get(metric, metric)
 
 
