@@ -55,6 +55,7 @@ def test_tables_hold_what_was_scored(finished: Path) -> None:
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == markdown.count("**balls")
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert "balls: differences" in page
+    assert "balls: patient by patient" in page
     assert "data:image/png" in page
     assert json.loads((finished / "comparison.json").read_text())["balls"]["systems"] == systems
 

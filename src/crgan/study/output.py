@@ -7,10 +7,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from crgan.evaluation.compare_page import pair_charts
 from crgan.evaluation.scores import Scores
 from crgan.evaluation.statistics import Mean
 from crgan.files import atomic_write, write_json
-from crgan.report.html import Figure, Table, write_report
+from crgan.report.html import Figure, Section, Table, write_report
 from crgan.study.figures import write_figures
 from crgan.study.formats import latex, markdown
 from crgan.study.paper_tables import PaperTable, paper_tables
@@ -99,6 +100,11 @@ def _write_page(path: Path, study: Study, results: Sequence[SetResults], tables:
         summary="\n\n".join(sentences(study, found) for found in results),
         tables=tables,
         figures=figures,
+        sections=[
+            Section(heading=f"{found.name}: patient by patient", parts=pair_charts(found.rows, ("dice", "fnr")))
+            for found in results
+            if len(found.rows) > 1
+        ],
         details=[table for found in results for table in detail_tables(found)],
         settings={
             "recipe": study.recipe,
