@@ -147,7 +147,7 @@ WRITERS |= {"to_filename", "WriteImage", "writestr", "dump", "mkstemp", "NamedTe
 # Where that happens outside of `atomic_write`, and why it may.
 ELSEWHERE = {
     ("files.py", "atomic_write"): "the place itself",
-    ("training/run.py", "train"): "the model's own, which writes atomically",
+    ("training/run.py", "_train"): "the model's own, which writes atomically",
     ("executors.py", "_noted"): "a note in a temporary folder, for this run alone",
     ("arrays.py", "save_array"): "given a name that nobody looks for yet",
     ("cases/formats/itk.py", "write"): "given the temporary file of cases/files.py",
