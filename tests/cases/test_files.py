@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 from unittest.mock import Mock
 
 import numpy as np
@@ -111,10 +112,10 @@ def test_what_is_no_image_file_is_refused(tmp_path: Path, read, name: str, words
 def test_a_file_that_may_not_be_read_is_told(nifti: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     path = nifti("a.nii.gz")
 
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, *_: object) -> BinaryIO:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CrganError, match=r"cannot be read[\s\S]*Permission denied"):
         read_volume(path)
 

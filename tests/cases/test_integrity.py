@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from crgan.cases.case import Case, Dataset
+from crgan.cases.formats.nifti import Nifti
 from crgan.cases.integrity import check_cases
 from crgan.cases.labels import LabelScheme
 from crgan.cases.layouts import open_dataset
@@ -215,8 +216,8 @@ def test_pictures_and_volumes_in_one_data_set(nifti: MakeFile) -> None:
 
 def test_every_file_is_read_once(nifti: MakeFile, label: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: (reads.append(self.name), read_bytes(self))[1])
+    read = Nifti.read
+    monkeypatch.setattr(Nifti, "read", lambda self, path, *, labels: (reads.append(path.name), read(self, path, labels=labels))[1])
     data = dataset(case("a", nifti("a1.nii.gz"), nifti("a2.nii.gz"), label=label("a_seg.nii.gz", 1, 2)), modalities=("x", "y"))
     assert found(data, need_labels=True) == []
     assert sorted(reads) == ["a1.nii.gz", "a2.nii.gz", "a_seg.nii.gz"]

@@ -184,8 +184,8 @@ def test_two_processes_train_one_model(patients: Path, quick_config: MakeConfig,
         "devices=2",
         "generator.widths=[4,8,8]",
         "refiner.widths=[4,8,8]",
-        "generator.groups=1",
-        "refiner.groups=1",
+        "generator.groups=2",
+        "refiner.groups=2",
         "batch.length=3",
     ):
         words += ["--set", text]
