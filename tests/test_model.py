@@ -18,6 +18,7 @@ import crgan.sweep.sweep as sweeping
 from crgan.config import DataSettings, write_config
 from crgan.dial import Dial, Setting
 from crgan.errors import CrganError
+from crgan.evaluation.temperature import Temperature, Temperatures
 from crgan.model import FORMAT, Model, Segmentation
 from crgan.sweep import scratch
 from crgan.sweep.decision import compose, settle
@@ -99,9 +100,8 @@ class TestFolder:
         other = Model.load(tmp_path / "model", device="cpu")
         for name in ("labels", "pipeline", "fingerprint"):
             assert getattr(other, name) == getattr(model, name)
-        for name in ("dial", "generator_dial"):
+        for name in ("dial", "generator_dial", "temperatures"):
             assert getattr(other, name).to_json() == getattr(model, name).to_json()
-            assert getattr(other, name).settings == getattr(model, name).settings
         first, second = (each.segment(image, spacing_mm=SPACING, maps=True) for each in (model, other))
         for name in ("labels", "probabilities", "missed", "added"):
             assert (getattr(first, name) == getattr(second, name)).all()
@@ -151,13 +151,13 @@ class TestFolder:
         with pytest.raises(CrganError, match=rf"another format[\s\S]*format {FORMAT}[\s\S]*9\.8\.7"):
             Model.load(copy)
 
-    @pytest.mark.parametrize("key", ["format", "labels", "pipeline", "config", "fingerprint", "dial", "sha256"])
+    @pytest.mark.parametrize("key", ["format", "labels", "pipeline", "config", "fingerprint", "dial", "temperatures", "sha256"])
     def test_a_description_without_something_is_told(self, copy: Path, key: str) -> None:
         self.change(copy, lambda data: data.pop(key))
         with pytest.raises(CrganError, match=r"model\.json|preprocessing"):
             Model.load(copy)
 
-    @pytest.mark.parametrize("key", ["labels", "pipeline", "config", "fingerprint", "dial", "sha256"])
+    @pytest.mark.parametrize("key", ["labels", "pipeline", "config", "fingerprint", "dial", "temperatures", "sha256"])
     @pytest.mark.parametrize("value", [None, 7, "x", [1]])
     def test_a_description_with_something_else_is_told(self, copy: Path, key: str, value: object) -> None:
         self.change(copy, lambda data: data.update({key: value}))
@@ -370,6 +370,28 @@ class TestDial:
         masks = settle(compose(decided, found.missed, found.added, p=p, q=q), found.probabilities, exclusive=False)
         assert (model.labels.decode(masks) == found.labels).all()
 
+    def test_temperatures_change_probabilities_and_no_decision(self, model: Model, image: np.ndarray) -> None:
+        hot = Temperatures(
+            generator={"whole": Temperature(value=3.0), "core": Temperature(value=0.5)},
+            refiner={"whole": Temperature(value=2.0), "core": Temperature(value=1.0)},
+        )
+        found, raw = (
+            replace(model, temperatures=each).segment(image, spacing_mm=SPACING, maps=True) for each in (hot, Temperatures.none())
+        )
+        assert (found.labels == raw.labels).all()
+        assert (found.missed == raw.missed).all()
+        seen = ((raw.missed > 0) | (raw.added > 0)).all(axis=0)  # by the refiner, which is not certain of either target
+        assert seen.any()
+        assert (found.probabilities[1][seen] == raw.probabilities[1][seen]).all()
+        changed, before = found.probabilities[0][seen], raw.probabilities[0][seen]
+        sure = (before > 0.6) & (before < 0.99)
+        assert (changed[sure] < before[sure]).all()
+        alone = replace(model, temperatures=hot).segment(image, spacing_mm=SPACING, maps=True, generator_only=True)
+        other = replace(model, temperatures=Temperatures.none()).segment(image, spacing_mm=SPACING, maps=True, generator_only=True)
+        assert (alone.labels == other.labels).all()
+        unsure = (other.probabilities[0] > 0.01) & (other.probabilities[0] < 0.4)
+        assert (alone.probabilities[0][unsure] > other.probabilities[0][unsure]).all()
+
     def test_p_of_0_takes_in_everything_and_q_of_0_throws_out_what_is_not_certain(self, model: Model, image: np.ndarray) -> None:
         assert (model.segment(image, spacing_mm=SPACING, fn_threshold=0.0, fp_threshold=1.0).labels == 2).all()
         strict = model.segment(image, spacing_mm=SPACING, fn_threshold=1.0, fp_threshold=0.0, maps=True)
@@ -383,6 +405,7 @@ class TestDial:
             assert not (narrow & ~wide).any()
 
     def test_the_generator_alone(self, model: Model, image: np.ndarray) -> None:
+        model = replace(model, temperatures=Temperatures.none())  # so that what is written is what was decided by
         alone = model.segment(image, spacing_mm=SPACING, generator_only=True, maps=True, fn_threshold=0.5, fp_threshold=0.5)
         assert alone.missed is alone.added is None
         expected = settle(alone.probabilities >= 0.5, alone.probabilities, exclusive=False)

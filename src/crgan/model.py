@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from crgan.config import Config, DataSettings, parse_config
 from crgan.conformal import Promise
 from crgan.dial import Dial, Thresholds
 from crgan.errors import fail
+from crgan.evaluation.temperature import Temperatures, scaled
 from crgan.files import read_json, write_json
 from crgan.machine import choose_device
 from crgan.networks.build import make_discriminator, make_generator, make_refiner
@@ -57,13 +58,6 @@ class Estimate:
     corrected: NDArray[np.float16] | None = None
     seen: NDArray[np.bool_] | None = None
 
-    @property
-    def final(self) -> NDArray[np.float16]:
-        """The corrected probabilities where the refiner looked, the generator's elsewhere."""
-        if self.corrected is None or self.seen is None:
-            return self.generator
-        return np.where(self.seen, self.corrected, self.generator)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
@@ -74,8 +68,8 @@ class Segmentation:
     labels
         ``(Z, Y, X)`` label values, uint8 or uint16; of instances ids from 1 up, uint16, or int32 in a movie of many.
     probabilities
-        ``(K, Z, Y, X)`` float32, the final probability of each target: after refinement where the refiner looked, the
-        generator's elsewhere; None unless asked for.
+        ``(K, Z, Y, X)`` float32, the final probability of each target, calibrated on validation patients: after refinement where
+        the refiner looked, the generator's elsewhere; None unless asked for.
     missed, added
         ``(K, Z, Y, X)`` float32, the refiner's false-negative and false-positive masks; None unless asked for.
     """
@@ -106,6 +100,8 @@ class Model:
         The dial of the system: its setting is the one that was best on validation patients.
     generator_dial
         The same for the generator alone; where there is no refiner it is the system's.
+    temperatures
+        Of the probabilities that are written; no decision depends on them.
     discriminator
         Where the refiner sees its map; it is not needed otherwise.
     promises
@@ -120,6 +116,7 @@ class Model:
     fingerprint: Fingerprint
     dial: Dial
     generator_dial: Dial
+    temperatures: Temperatures = field(default_factory=Temperatures.none)
     discriminator: nn.Module | None = None
     promises: tuple[Promise, ...] = ()
 
@@ -186,7 +183,9 @@ class Model:
         estimate = self.estimate(prepared.image, refined=refiner is not None, case_id=case_id, tta=tta)
         working = [*estimate.generator]
         if estimate.corrected is not None:
-            working += [*estimate.corrected, *(estimate.final if maps else ())]
+            working.extend(estimate.corrected)
+        if maps:
+            working.extend(self._calibrated(estimate))
 
         def mark(probabilities: NDArray[np.floating], corrected: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.integer]]:
             """The generator's decision and the label values."""
@@ -260,6 +259,13 @@ class Model:
         corrected, seen = average(views, by_refiner)
         return Estimate(generator=first, corrected=corrected, seen=seen)
 
+    def _calibrated(self, estimate: Estimate) -> NDArray[np.float16]:
+        """The final probabilities, at their temperatures: the corrected ones where the refiner looked, the generator's elsewhere."""
+        first = scaled(estimate.generator, self.temperatures.generator)
+        if estimate.corrected is None or estimate.seen is None:
+            return first
+        return np.where(estimate.seen, scaled(estimate.corrected, self.temperatures.refiner), first)
+
     def save(self, folder: Path) -> None:
         """Write the model; ``model.json`` comes last, so a folder that has it is complete."""
         files = {}
@@ -277,6 +283,7 @@ class Model:
                 "fingerprint": self.fingerprint.to_json(),
                 "dial": self.dial.to_json(),
                 "generator_dial": self.generator_dial.to_json(),
+                "temperatures": self.temperatures.to_json(),
                 "promises": [promise.to_json() for promise in self.promises],
                 "sha256": files,
             },
@@ -339,6 +346,7 @@ class Model:
             fingerprint=Fingerprint.from_json(description["fingerprint"]),
             dial=_read_dial(description["dial"], labels),
             generator_dial=_read_dial(description["generator_dial"], labels),
+            temperatures=_read_temperatures(description["temperatures"], labels, refined=config.has_refiner),
             promises=tuple(Promise.from_json(promise) for promise in description.get("promises", ())),
         )
 
@@ -372,6 +380,14 @@ def _read_dial(data: Any, labels: LabelScheme) -> Dial:
     if tuple(dial.settings) != labels.targets:
         raise ValueError(f"a dial of {', '.join(dial.settings)}")
     return dial
+
+
+def _read_temperatures(data: Any, labels: LabelScheme, *, refined: bool) -> Temperatures:
+    found = Temperatures.from_json(data)
+    for kind in (found.generator, found.refiner) if refined else (found.generator,):
+        if kind and tuple(kind) != labels.targets:
+            raise ValueError(f"temperatures of {', '.join(kind)}")
+    return found
 
 
 def _real(image: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -11,7 +11,8 @@ from crgan.dial import Dial, Setting
 from crgan.evaluation.lesions import compare_lesions
 from crgan.evaluation.overlap import compare
 from crgan.sweep.decision import decide_corrected
-from crgan.training.dial import Answer, find_dial
+from crgan.training.dial import find_dial
+from crgan.training.judged import Answer, Judged
 
 ONE = LabelScheme(classes={1: "lesion"})
 CLASSES = LabelScheme(classes={1: "rim", 2: "core"})
@@ -21,7 +22,12 @@ REGIONS = LabelScheme(classes={1: "rim", 2: "core"}, regions={"whole": (1, 2), "
 def answer(codes: np.ndarray, decided: np.ndarray, corrected: np.ndarray, *, patient: str = "p1") -> Answer:
     known = None if (codes != IGNORED).all() else codes != IGNORED
     case = SimpleNamespace(case_id=patient, patient_id=patient, label=codes.astype(np.uint8), known=known)
-    return Answer(case=case, decided=decided, corrected=corrected.astype(np.float16))
+    values = corrected.astype(np.float16)
+    return Answer(case=case, decided=decided, corrected=values, probabilities=values)
+
+
+def find(answers: list[Answer], labels: LabelScheme, *, refined: bool) -> Dial:
+    return find_dial([Judged(each, labels) for each in answers], labels, refined=refined)
 
 
 def row(codes: list[int], decided: list[int], corrected: list[float], *, patient: str = "p1") -> Answer:
@@ -54,7 +60,7 @@ def test_by_hand() -> None:
     """Three true voxels in two lesions; one left out at FN = .42; a false alarm of one voxel at .22."""
     codes = [1, 1, 0, 1, 0, 0]
     decided = [1, 1, 0, 0, 0, 0]
-    found = find_dial([row(codes, decided, [0.9, 0.8, 0.0, 0.42, 0.0, 0.22])], ONE, refined=True)
+    found = find([row(codes, decided, [0.9, 0.8, 0.0, 0.42, 0.0, 0.22])], ONE, refined=True)
     curve = found.curves["lesion"]
     assert curve.patients == 1
     assert found.settings["lesion"].p == 0.4  # the nearest to neutral that takes the voxel in: all right
@@ -69,7 +75,7 @@ def test_by_hand() -> None:
 
 
 def test_a_threshold_is_a_dial_with_one_hand() -> None:
-    found = find_dial([row([1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0.9, 0.42, 0.32, 0.22, 0.12])], ONE, refined=False)
+    found = find([row([1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0.9, 0.42, 0.32, 0.22, 0.12])], ONE, refined=False)
     points = found.curves["lesion"].points
     assert all(point.p + point.q == pytest.approx(1) for point in points)
     assert found.settings["lesion"].p == pytest.approx(0.2)  # Dice 6/7 with one false voxel, against 4/5
@@ -82,7 +88,7 @@ def test_a_threshold_is_a_dial_with_one_hand() -> None:
 def test_points_are_what_the_whole_decision_gives(labels: LabelScheme, refined: bool) -> None:
     """Every figure of every point, measured anew on whole volumes, the other targets at their best."""
     answers = [noisy(seed, labels, patient=f"p{seed // 2}") for seed in range(4)]  # two patients of two images
-    found = find_dial(answers, labels, refined=refined)
+    found = find(answers, labels, refined=refined)
     for number, (target, curve) in enumerate(found.curves.items()):
         assert curve.patients == 2
         assert 3 < len(curve.points) <= 26
@@ -113,7 +119,7 @@ def figures(each: Answer, labels: LabelScheme, settings: list[Setting], number: 
 
 def test_curves_only_fall_and_the_best_is_the_best() -> None:
     answers = [noisy(seed, ONE, patient=f"p{seed}") for seed in range(3)]
-    found = find_dial(answers, ONE, refined=True)
+    found = find(answers, ONE, refined=True)
     curve = found.curves["lesion"]
     best = curve.at(found.settings["lesion"])
     assert best.dice >= max(point.dice for point in curve.points) - 0.0011
@@ -126,7 +132,7 @@ def test_curves_only_fall_and_the_best_is_the_best() -> None:
 def test_the_neutral_setting_stays_where_none_is_better() -> None:
     answers = [row([1, 1, 0, 0], [1, 1, 0, 0], [1.0, 1.0, 0.0, 0.0])]
     for refined in (True, False):
-        found = find_dial(answers, ONE, refined=refined)
+        found = find(answers, ONE, refined=refined)
         assert found.is_neutral
         assert found.curves["lesion"].at(Setting()).dice == 1
 
@@ -134,7 +140,7 @@ def test_the_neutral_setting_stays_where_none_is_better() -> None:
 def test_a_target_that_no_patient_has_stays_neutral() -> None:
     codes, decided = np.array([1, 1, 0]).reshape(1, 1, 3), np.zeros((2, 1, 1, 3), bool)
     corrected = np.array([[0.42, 0.42, 0.0], [0.3, 0.0, 0.3]]).reshape(2, 1, 1, 3)
-    found = find_dial([answer(codes, decided, corrected)], CLASSES, refined=True)
+    found = find([answer(codes, decided, corrected)], CLASSES, refined=True)
     assert found.settings["core"] == Setting()
     assert (found.curves["core"].patients, found.curves["core"].points) == (0, ())
     assert found.settings["rim"].p == pytest.approx(0.4)
@@ -142,12 +148,12 @@ def test_a_target_that_no_patient_has_stays_neutral() -> None:
 
 
 def test_without_validation_patients_nothing_is_known() -> None:
-    found = find_dial([], ONE, refined=True)
+    found = find([], ONE, refined=True)
     assert found.is_neutral
     assert found.curves["lesion"].points == ()
 
 
 def test_an_image_without_the_target_counts_its_false_lesions_alone() -> None:
     answers = [row([1, 0, 0, 0], [1, 0, 0, 0], [1.0, 0, 0, 0]), row([0] * 4, [1, 0, 1, 0], [0.9, 0, 0.9, 0], patient="p2")]
-    neutral = find_dial(answers, ONE, refined=True).curves["lesion"].at(Setting())
+    neutral = find(answers, ONE, refined=True).curves["lesion"].at(Setting())
     assert (neutral.dice, neutral.fnr, neutral.false_volume, neutral.false_lesions) == (1, 0, 2, 1)

@@ -55,6 +55,13 @@ def test_systems_without_a_refiner_show_the_generator_alone(patients: Path, smal
     assert pictures(alone)[0].width < pictures(page)[0].width
 
 
+def test_temperatures_are_listed(trained: Path) -> None:
+    page, found = (trained / "report.html").read_text(encoding="utf-8"), Model.load(trained).temperatures
+    assert "Calibration of the probabilities" in page
+    for network, each in (("generator", found.generator["whole"]), ("refiner", found.refiner["whole"])):
+        assert re.search(rf"whole</t[dh]>\s*<t[dh][^>]*>{network}</t[dh]>\s*<td[^>]*>{each.value:.2f}<", page)
+
+
 def test_the_dial_is_shown_with_its_curves(trained: Path) -> None:
     page, dial = (trained / "report.html").read_text(encoding="utf-8"), Model.load(trained).dial
     for target, setting in dial.settings.items():

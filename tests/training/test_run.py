@@ -18,7 +18,7 @@ from crgan.dial import Dial
 from crgan.errors import CrganError
 from crgan.files import read_json
 from crgan.model import Model
-from crgan.training import run as run_module
+from crgan.training import choosing
 from crgan.training.run import train
 
 MakeConfig = Callable[..., Config]
@@ -275,13 +275,13 @@ def test_the_dials_that_were_found_are_stored(
     patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     found: list[tuple[bool, Dial]] = []
-    real = run_module.find_dial
+    real = choosing.find_dial
 
     def noted(*args: Any, refined: bool) -> Dial:
         found.append((refined, real(*args, refined=refined)))
         return found[-1][1]
 
-    monkeypatch.setattr(run_module, "find_dial", noted)
+    monkeypatch.setattr(choosing, "find_dial", noted)
     model = Model.load(train(patients, tmp_path / "run", config=small_config(system=system)))
     by_kind = dict(found)
     assert by_kind.keys() == ({True, False} if "refinement" in system else {False})

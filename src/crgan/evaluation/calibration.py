@@ -100,3 +100,28 @@ def reliability(probability: NDArray[np.floating], truth: Mask, *, within: Mask 
         positives=np.bincount(place[true], minlength=bins),
         squared_error=float(((values - true) ** 2).sum()),
     )
+
+
+def reliability_of_counts(
+    probability: NDArray[np.floating], *, negatives: NDArray[np.int64], positives: NDArray[np.int64], bins: int = BINS
+) -> Reliability:
+    """Count voxels by their probability, of which many may have the same.
+
+    Parameters
+    ----------
+    probability
+        ``(N,)`` in [0, 1].
+    negatives, positives
+        How many voxels of each probability are not the target, and how many are, ``(N,)``.
+    bins
+        Number of bins of equal width.
+    """
+    values = probability.astype(np.float64)
+    place = np.clip(np.ceil(values * bins).astype(np.int64) - 1, 0, bins - 1)
+    voxels = negatives + positives
+    return Reliability(
+        voxels=np.bincount(place, voxels, minlength=bins).astype(np.int64),
+        probability=np.bincount(place, values * voxels, minlength=bins).astype(np.float64),
+        positives=np.bincount(place, positives, minlength=bins).astype(np.int64),
+        squared_error=float(negatives @ values**2 + positives @ (1 - values) ** 2),
+    )

@@ -102,6 +102,7 @@ def sweep_dial(generator: Predicted, system: Predicted) -> dict[str, NDArray[np.
         missed, added = corrected * ~first, (1 - corrected) * first
     else:
         missed, added = system.maps("fn"), system.maps("fp")
+        first = (first | (added > 0)) & (missed == 0)  # calibration, class by class, may have let another class be the likeliest
     for target, decided, fn, fp, truth in zip(system.targets, first, missed, added, system.truth, strict=True):
         # What is kept depends on q alone, what is added on p alone (Eq. 7), so that they can be counted apart.
         kept = [compare(decided & (fp <= q), truth, within=inside) for q in DIAL]

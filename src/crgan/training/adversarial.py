@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,7 @@ from crgan.networks.composition import target_probabilities
 from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.batch import Batch, Share
 from crgan.sequences.sampler import Sampler
-from crgan.sweep.decision import against_rivals
 from crgan.sweep.volumes import decide, generate, judge
-from crgan.training.dial import Answer
 from crgan.training.losses import deceive_loss, judge_loss, segmentation_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
@@ -118,14 +116,6 @@ class AdversarialStage:
             for case in cases
             for probabilities in [self.generate(case)]
         )
-
-    def answers(self) -> Iterator[Answer]:
-        """What the generator alone says of each validation case."""
-        exclusive = self._labels.exclusive
-        for case in self._validation:
-            said = self.generate(case)
-            decided = decide(said, exclusive=exclusive)
-            yield Answer(case=case, decided=decided, corrected=against_rivals(said, decided, exclusive=exclusive))
 
     def generate(self, case: StoredCase) -> NDArray[np.float16]:
         """Give what the generator says of a prepared case: ``(K, Z, Y, X)``."""

@@ -8,23 +8,17 @@ chosen alone, and the few settings that are worth anything are then measured in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import product
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.labels import LabelScheme
 from crgan.dial import Curve, Dial, Point, Setting
-from crgan.evaluation.surface import bounding_box
-from crgan.evaluation.tally import Tally, tally
-from crgan.preprocessing.stored import StoredCase
-from crgan.sweep.decision import decide_corrected
-from crgan.training.validation import truth_masks
+from crgan.training.judged import LEAST, Judged
 
-_STEPS = (0.001, 0.003, 0.01, 0.03, *(step / 20 for step in range(1, 20)), 0.97, 0.99, 0.997, 0.999)
+_STEPS = (LEAST, 0.003, 0.01, 0.03, *(step / 20 for step in range(1, 20)), 0.97, 0.99, 0.997, 0.999)
 # Of settings whose Dice differs by no more than this the one nearest to the neutral one is taken: the rest is chance.
 _AS_GOOD = 0.001
 # Points of a curve, besides the neutral and the best: each is 15 to 20 % of the misses away from the next.
@@ -34,32 +28,13 @@ _LEAST_FNR = 0.005
 _Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
-    """What a system says of a validation case.
-
-    Parameters
-    ----------
-    case
-        The case, with its label.
-    decided
-        ``(K, Z, Y, X)`` bool, the generator's decision.
-    corrected
-        ``(K, Z, Y, X)``, the corrected probability, or what a generator without a refiner has in its place.
-    """
-
-    case: StoredCase
-    decided: NDArray[np.bool_]
-    corrected: NDArray[np.floating]
-
-
-def find_dial(answers: Iterable[Answer], labels: LabelScheme, *, refined: bool) -> Dial:
+def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) -> Dial:
     """Find the setting of each target with the best Dice, and measure others to choose from.
 
     Parameters
     ----------
-    answers
-        What the system says of the validation cases; taken one at a time.
+    cases
+        What the system says of the validation cases.
     labels
         What the targets are.
     refined
@@ -72,7 +47,6 @@ def find_dial(answers: Iterable[Answer], labels: LabelScheme, *, refined: bool) 
         Neutral for a target that no patient has, and everywhere if the settings found do no better together than the neutral one.
     """
     settings = [Setting(p=p, q=q) for p, q in product(_STEPS, _STEPS)] if refined else [Setting(p=p, q=round(1 - p, 3)) for p in _STEPS]
-    cases = [_Case(answer, labels) for answer in answers]
     alone = [_Alone(cases, settings, number) for number in range(len(labels.targets))]
     best = [found.best for found in alone]
     neutral = [Setting()] * len(best)
@@ -87,50 +61,10 @@ def find_dial(answers: Iterable[Answer], labels: LabelScheme, *, refined: bool) 
     return Dial(settings=dict(zip(labels.targets, best, strict=True)), curves=curves)
 
 
-class _Case:
-    """A validation case, cut down to the voxels that some setting may mark or miss."""
-
-    def __init__(self, answer: Answer, labels: LabelScheme) -> None:
-        truth, known = truth_masks(answer.case, labels), answer.case.known
-        self.patient = answer.case.patient_id
-        self.exclusive = labels.exclusive
-        self.tallies: list[Tally] = [
-            tally(values, true, decided=decided, within=known)
-            for values, true, decided in zip(answer.corrected, truth, answer.decided, strict=True)
-        ]
-        matters = np.asarray((answer.decided | truth | (answer.corrected >= min(_STEPS))).any(axis=0))
-        if known is not None:
-            matters &= known
-        box = bounding_box(matters) if matters.any() else (slice(0, 1),) * 3
-        self._matters = matters[box].copy()
-        self._decided = answer.decided[:, *box][:, self._matters]
-        self._corrected = answer.corrected[:, *box][:, self._matters]
-        self.truth = truth[:, *box][:, self._matters]
-        self._lesions = [_components(self._dense(true)) for true in self.truth]
-
-    def decide(self, settings: Sequence[Setting]) -> NDArray[np.bool_]:
-        """The masks of all targets ``(K, N)`` at the voxels that matter."""
-        p, q = [setting.p for setting in settings], [setting.q for setting in settings]
-        return decide_corrected(self._decided, self._corrected, p=p, q=q, exclusive=self.exclusive)
-
-    def lesions(self, mask: NDArray[np.bool_], number: int) -> tuple[int, float]:
-        """False lesions in the mask ``(N,)`` of a target, and the share of its lesions that the mask touches; NaN without any."""
-        lesions, marks = self._lesions[number], _components(self._dense(mask))
-        both = (marks > 0) & (lesions > 0)
-        touching, found = (np.unique(objects[both]).size for objects in (marks, lesions))
-        count = int(lesions.max(initial=0))
-        return int(marks.max(initial=0)) - touching, found / count if count else np.nan
-
-    def _dense(self, values: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        dense = np.zeros(self._matters.shape, bool)
-        dense[self._matters] = values
-        return dense
-
-
 class _Alone:
     """All settings of one target, before it meets the others."""
 
-    def __init__(self, cases: Sequence[_Case], settings: Sequence[Setting], number: int) -> None:
+    def __init__(self, cases: Sequence[Judged], settings: Sequence[Setting], number: int) -> None:
         p, q = [setting.p for setting in settings], [setting.q for setting in settings]
         dice, fnr, false, true = [], [], np.zeros(len(settings)), 0
         for case in cases:
@@ -161,7 +95,7 @@ def _frontier(fnr: _Values, false: _Values, turn: _Values) -> list[int]:
     return [kept[place] for place in np.unique(np.searchsorted(misses, wanted, side="right") - 1)]
 
 
-def _measure(cases: Sequence[_Case], settings: Sequence[Setting], number: int) -> Point:
+def _measure(cases: Sequence[Judged], settings: Sequence[Setting], number: int) -> Point:
     """Measure one target in the common decision at some settings; some case has it."""
     dice, fnr, alarms, found = [], [], [], []
     false = true = 0
@@ -188,7 +122,7 @@ def _measure(cases: Sequence[_Case], settings: Sequence[Setting], number: int) -
     )
 
 
-def _joint_dice(cases: Sequence[_Case], settings: Sequence[Setting]) -> float:
+def _joint_dice(cases: Sequence[Judged], settings: Sequence[Setting]) -> float:
     """Mean Dice over patients, then over targets, of the common decision; 0 if no case has a target."""
     table = []
     for case in cases:
@@ -217,7 +151,3 @@ def _known_mean(values: _Values) -> _Values:
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
     return np.where(counts > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-
-
-def _components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
-    return np.asarray(cc3d.connected_components(mask.view(np.uint8), connectivity=26))

@@ -16,6 +16,7 @@ from crgan.report.overlays import Overlay, Refinement, draw_overlays
 from crgan.report.provenance import today, versions
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide
+from crgan.training.calibration_page import list_temperatures
 from crgan.training.dial_page import draw_dials, list_settings
 from crgan.training.validation import truth_masks
 
@@ -52,6 +53,7 @@ def write_page(
         sections=[
             Section(heading="How the validation went", parts=[_curves(rows), _validations(rows, refined=model.refiner is not None)]),
             Section(heading="The dial", parts=[*draw_dials(model), list_settings(model)]),
+            Section(heading="What the probabilities mean", parts=[list_temperatures(model)]),
             *([Section(heading="Validation patients", parts=[_pictures(model, pictured)])] if pictured else []),
         ],
         settings={

@@ -18,7 +18,6 @@ from crgan.preprocessing.stored import StoredCase
 from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability, refine
-from crgan.training.dial import Answer
 from crgan.training.losses import binary_loss
 from crgan.training.optimisation import make_optimiser
 from crgan.training.stage import descend
@@ -96,20 +95,14 @@ class RefinementStage:
 
     def validate(self) -> dict[str, float]:
         """Measure the corrected segmentation, at the neutral dial, on whole validation volumes."""
-        exclusive = self._labels.exclusive
-        return mean_scores(
-            compare_targets(
-                decide_corrected(answer.decided, answer.corrected, p=0.5, q=0.5, exclusive=exclusive), answer.case, self._labels
-            )
-            for answer in self.answers()
-        )
+        return mean_scores(compare_targets(masks, case, self._labels) for case, masks in self._corrected())
 
-    def answers(self) -> Iterator[Answer]:
-        """Correct what the generator said of each validation case."""
+    def _corrected(self) -> Iterator[tuple[StoredCase, NDArray[np.bool_]]]:
         refiner, exclusive, targets = self.modules["refiner"].eval(), self._labels.exclusive, len(self._labels.targets)
         for case, said in self._validation:
             corrected, _ = refine(refiner, case.image, said, self._config, targets=targets, exclusive=exclusive)
-            yield Answer(case=case, decided=decide(said[:targets], exclusive=exclusive), corrected=corrected)
+            decided = decide(said[:targets], exclusive=exclusive)
+            yield case, decide_corrected(decided, corrected, p=0.5, q=0.5, exclusive=exclusive)
 
 
 def fit_candidates(said: Sequence[tuple[StoredCase, NDArray[np.float16]]], labels: LabelScheme) -> float:

@@ -28,7 +28,7 @@ from crgan.preprocessing.stored import StoredCase
 from crgan.progress import Progress, Silent
 from crgan.sequences.sampler import TrainingCase
 from crgan.training.adversarial import AdversarialStage
-from crgan.training.dial import find_dial
+from crgan.training.choosing import choose
 from crgan.training.folder import DATA, SETTINGS, open_folder, remove_run
 from crgan.training.journal import Journal
 from crgan.training.loop import run_stage
@@ -176,19 +176,20 @@ class _Run:
     def train(self) -> Model:
         """Train all networks of the system."""
         stage, generator = self._train_generator()
-        refiner, dial = self._train_refiner(stage, generator) if self._config.has_refiner else (None, None)
-        generator_dial = find_dial(stage.answers(), self._patients.labels, refined=False)
-        return Model(
-            generator=generator,
-            refiner=refiner,
+        refiner = self._train_refiner(stage, generator) if self._config.has_refiner else None
+        neutral = Dial.neutral(self._patients.labels.targets)
+        model = Model(
+            generator=generator.eval(),
+            refiner=None if refiner is None else refiner.eval(),
             discriminator=stage.modules["discriminator"] if self._config.refinement.discriminator_map else None,
             config=self._config,
             labels=self._patients.labels,
             pipeline=self._patients.pipeline,
             fingerprint=self._patients.fingerprint,
-            dial=generator_dial if dial is None else dial,
-            generator_dial=generator_dial,
+            dial=neutral,
+            generator_dial=neutral,
         )
+        return choose(model, self._patients.validation, self._progress)
 
     def _train_generator(self) -> tuple[AdversarialStage, RecurrentUNet]:
         stage, generator = self._generator_stage(
@@ -254,7 +255,7 @@ class _Run:
             said |= self._what_the_generator_says(other, fold)
         return said
 
-    def _train_refiner(self, generator_stage: AdversarialStage, generator: RecurrentUNet) -> tuple[RecurrentUNet, Dial]:
+    def _train_refiner(self, generator_stage: AdversarialStage, generator: RecurrentUNet) -> RecurrentUNet:
         patients, labels = self._patients, self._patients.labels
         said = self._what_the_generator_says(generator_stage, patients.validation) | self._say_of_training(generator_stage)
         validated = [(case, mapped(said[case.case_id])) for case in patients.validation]
@@ -284,7 +285,7 @@ class _Run:
         left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
         steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
         self._run(stage, steps=steps, seconds=left, validations=config.validations)
-        return refiner, find_dial(stage.answers(), labels, refined=True)
+        return refiner
 
     def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
         begun = time.monotonic()
