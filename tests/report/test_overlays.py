@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from crgan.report.overlays import COLUMNS, UNREFINED, Overlay, Refinement, choose_slice, draw_overlays
+from crgan.report.overlays import COLUMNS, UNREFINED, Overlay, Refinement, _window, choose_slice, draw_overlays
 from crgan.report.palette import FALSE_ALARM, MISSED, target_colour
 
 SHAPE = (6, 20, 24)
@@ -142,3 +142,19 @@ def test_without_a_refiner_its_columns_are_left_out() -> None:
 
 def test_same_input_gives_the_same_bytes() -> None:
     assert draw_overlays([overlay()], ["lesion"]) == draw_overlays([overlay()], ["lesion"])
+
+
+def test_of_a_large_slice_the_part_is_shown_where_masks_differ_most() -> None:
+    image = np.random.default_rng(0).normal(100, 10, (1, 2500, 1100)).astype(np.float32)  # no background to leave out
+    masks = {name: np.zeros((1, *image.shape), bool) for name in ("truth", "generator")}
+    masks["truth"][0, 0, 300:420, 100:220] = masks["generator"][0, 0, 300:420, 100:220] = True  # found
+    masks["truth"][0, 0, 2300:2400, 900:1000] = True  # missed
+    large = Overlay(name="p1", image=image, spacing_mm=(1.0, 1.0, 1.0), **masks)
+    rows, columns = _window(large, 0)
+    assert (rows.start <= 2300, rows.stop >= 2400, rows.stop - rows.start <= 768) == (True, True, True)
+    assert (columns.start <= 900, columns.stop >= 1000, columns.stop - columns.start <= 768) == (True, True, True)
+    _, truth, generator = np.array_split(
+        np.asarray(Image.open(BytesIO(draw_overlays([large], ["lesion"]))).convert("RGB")) / 255, 3, axis=1
+    )
+    assert has_hue(truth, target_colour(0))
+    assert has_hue(generator, MISSED)

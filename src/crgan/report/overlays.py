@@ -20,6 +20,8 @@ from crgan.report.palette import FALSE_ALARM, MISSED, target_colour
 Mask = NDArray[np.bool_]
 COLUMNS = ("image", "truth", "generator", "refiner: missed", "refiner: too much", "final")
 UNREFINED = 3  # so many columns show nothing of the refiner
+_LONGEST_SIDE = 768  # pixels of a slice that are shown; a panel has fewer still, and drawing takes hundreds of bytes for each
+_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,7 +137,8 @@ def draw_overlays(overlays: Sequence[Overlay], targets: Sequence[str], *, slices
 def _draw_panel(axes: Axes, overlay: Overlay, z: int, window: tuple[slice, slice], column: int) -> None:
     """Draw one stage: the grey slice, and over it what the column is about."""
     grey = overlay.image[z][window].astype(np.float64)
-    low, high = np.percentile(overlay.image[z], (1, 99.7))
+    step = max(1, max(overlay.image[z].shape) // _LONGEST_SIDE)
+    low, high = np.percentile(overlay.image[z][::step, ::step], (1, 99.7))
     shade = np.clip((grey - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
     aspect = overlay.spacing_mm[1] / overlay.spacing_mm[2]
     axes.imshow(shade, cmap="gray", vmin=0, vmax=1, origin="lower", aspect=aspect, interpolation="bilinear")
@@ -181,7 +184,10 @@ def _verdict(overlay: Overlay, masks: Mask) -> str:
 
 
 def _window(overlay: Overlay, z: int) -> tuple[slice, slice]:
-    """The part of a slice that is not background, with a small margin; all of it where the border is not uniform."""
+    """The part of a slice that is not background, with a small margin; all of it where the border is not uniform.
+
+    Of one with a side of more than 768 pixels the part where the masks differ most.
+    """
     picture = overlay.image[z]
     filled = (picture != picture[0, 0]) | overlay.truth[:, z].any(axis=0) | overlay.final[:, z].any(axis=0)
     ends = []
@@ -189,7 +195,25 @@ def _window(overlay: Overlay, z: int) -> tuple[slice, slice]:
         inside = np.flatnonzero(filled.any(axis=axis))
         length = picture.shape[1 - axis]
         ends.append(slice(max(int(inside[0]) - 2, 0), min(int(inside[-1]) + 3, length)) if inside.size else slice(0, length))
-    return ends[0], ends[1]
+    return _telling_part(overlay, z, (ends[0], ends[1]))
+
+
+def _telling_part(overlay: Overlay, z: int, window: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Cut a window to 768 pixels a side, to where truth, the generator's errors and the final mask's together are largest."""
+    if max(part.stop - part.start for part in window) <= _LONGEST_SIDE:
+        return window
+    tells = np.zeros([part.stop - part.start for part in window], np.uint8)
+    masks = [mask[:, z][:, *window].any(axis=0) for mask in (overlay.truth, overlay.generator, overlay.final)]
+    for told in (masks[0], masks[0] ^ masks[1], masks[0] ^ masks[2]):
+        tells += told
+    for axis in (0, 1):
+        tells = np.add.reduceat(tells, np.arange(0, tells.shape[axis], _BLOCK), axis=axis, dtype=np.float64)
+    blocks = [min(_LONGEST_SIDE // _BLOCK, length) for length in tells.shape]
+    sums = np.lib.stride_tricks.sliding_window_view(tells, blocks).sum(axis=(2, 3))
+    best = np.unravel_index(int(sums.argmax()), sums.shape)
+    starts = [part.start + _BLOCK * int(place) for part, place in zip(window, best, strict=True)]
+    rows, columns = (slice(start, min(start + _LONGEST_SIDE, part.stop)) for start, part in zip(starts, window, strict=True))
+    return rows, columns
 
 
 def _height_to_width(window: tuple[slice, slice], spacing_mm: tuple[float, float, float]) -> float:
