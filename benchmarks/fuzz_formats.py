@@ -62,6 +62,11 @@ def png(path: Path) -> None:
     Image.fromarray(voxels()[0].astype(np.uint16)).save(path)
 
 
+def pgm(path: Path) -> None:
+    """Grey of 8 bits."""
+    Image.fromarray((voxels()[0] >> 4).astype(np.uint8)).save(path)
+
+
 def tiff(path: Path) -> None:
     """A stack of pages, compressed."""
     tifffile.imwrite(path, voxels(), compression="zlib", photometric="minisblack")
@@ -97,6 +102,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "NRRD": (".nrrd", itk),
     "MetaImage": (".mha", itk),
     "PNG": (".png", png),
+    "PGM": (".pgm", pgm),
     "TIFF": (".tif", tiff),
     "OME-TIFF": (".ome.tif", ome),
     "DICOM": (".dcm", dicom),

@@ -1,4 +1,4 @@
-"""Forty-eight faults, each planted alone in a sound data set: each is found once, with the file and how to mend it."""
+"""Fifty-two faults, each planted alone in a sound data set: each is found once, with the file and how to mend it."""
 
 from __future__ import annotations
 

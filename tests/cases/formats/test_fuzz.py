@@ -13,7 +13,7 @@ from PIL import Image
 from crgan.cases.files import read_volume
 from crgan.errors import CrganError
 
-NAMES = ("NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "PNG", "TIFF", "OME-TIFF", "DICOM")
+NAMES = ("NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "PNG", "PGM", "TIFF", "OME-TIFF", "DICOM")
 
 
 @pytest.fixture(scope="module")
