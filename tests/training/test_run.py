@@ -288,3 +288,17 @@ def test_the_dials_that_were_found_are_stored(
     assert model.generator_dial.to_json() == by_kind[False].to_json()
     assert model.dial.to_json() == by_kind["refinement" in system].to_json()
     assert model.dial.curves["whole"].points
+
+
+def test_the_refiners_places_are_kept_on_disk_and_made_again_if_they_are_lost(
+    run: Path, patients: Path, small_config: MakeConfig, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    places = {path.name for path in (copy / "checkpoints" / "places").iterdir()}
+    trained = read_json(copy / "data.json")["patients"]["train"]
+    assert places == {f"{name}_{kind}.npy" for name in trained for kind in ("candidates", "errors")}
+    (copy / "checkpoints" / "places" / f"{trained[0]}_candidates.npy").unlink()
+    shutil.rmtree(copy / "checkpoints" / "refinement")
+    shutil.rmtree(copy / "model")
+    train(patients, copy, config=small_config(), resume=True)
+    assert model_files(copy) == model_files(run)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,18 +40,20 @@ class TrainingCase:
     stored
         Image, label and the places of each class.
     probabilities
-        ``(K, Z, Y, X)``, the generator's, where the refiner is trained; or the ``.npy`` file that holds them, which is
-        mapped when it is read: kept mapped for very many cases, they would use up the process' file descriptors.
+        ``(K, Z, Y, X)``, the generator's, where the refiner is trained.
     candidates
         ``(N, 3)`` voxel indices to draw crops around in place of anywhere; None for anywhere.
     errors
         ``(N, 3)`` voxel indices where the generator is wrong; crops are drawn around them as around a class.
+
+    In place of an array may stand the ``.npy`` file that holds it. It is mapped when it is read: for very many cases, arrays
+    would outgrow memory, and mapped files the process' file descriptors.
     """
 
     stored: StoredCase
     probabilities: NDArray[np.float16] | Path | None = None
-    candidates: NDArray[np.int32] | None = None
-    errors: NDArray[np.int32] | None = None
+    candidates: NDArray[np.int32] | Path | None = None
+    errors: NDArray[np.int32] | Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +142,12 @@ class Sampler:
 
     def _centre(self, case: TrainingCase, plane: Plane, random: np.random.Generator, *, uniform: bool) -> NDArray[np.float64]:
         """Where a crop is centred: (slice, row, column), before the image's borders are minded."""
-        places = case.candidates
+        places = None if case.candidates is None else _opened(case.candidates)
         if not uniform:
             stored = case.stored
             choices = [stored.coordinates(code) for code in range(1, self.table.shape[1])]
             if case.errors is not None:
-                choices.append(case.errors)
+                choices.append(_opened(case.errors))
             choices = [choice for choice in choices if len(choice)]
             if choices:
                 places = choices[random.integers(len(choices))]
@@ -179,7 +182,7 @@ class Sampler:
             inside.expand(slices.stop - slices.start, 1, *crop),
         ]
         if case.probabilities is not None:
-            said = mapped(case.probabilities) if isinstance(case.probabilities, Path) else case.probabilities
+            said = _opened(case.probabilities)
             read.append(sample(_floats(as_slices(said, plane)[(slice(None), *block)]).movedim(0, 1), local))
         missing = self.length - (slices.stop - slices.start)
         if missing:  # fewer slices than a sequence is long: the last is repeated, and not valid
@@ -187,6 +190,10 @@ class Sampler:
             read[2] = read[2].clone()
             read[2][-missing:] = 0
         return tuple(read)
+
+
+def _opened(array: NDArray[Any] | Path) -> NDArray[Any]:
+    return mapped(array) if isinstance(array, Path) else array
 
 
 def _pick(places: NDArray[np.int32] | None, stored: StoredCase, random: np.random.Generator) -> NDArray[np.int64]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -270,10 +269,7 @@ class _Run:
             start_from_generator(
                 refiner, generator, modalities=self._modalities, exclusive=labels.exclusive, silent=config.refinement.on_doubts
             )
-        cases = [
-            replace(with_errors(case, mapped(said[case.case_id]), config, labels), probabilities=said[case.case_id])
-            for case in patients.train
-        ]
+        cases = self._to_refine(patients.train, said)
         stage = RefinementStage(
             self._fabric,
             config,
@@ -286,6 +282,23 @@ class _Run:
         steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
         self._run(stage, steps=steps, seconds=left, validations=config.validations)
         return refiner
+
+    def _to_refine(self, cases: Sequence[StoredCase], said: Mapping[str, Path]) -> list[TrainingCase]:
+        """The refiner's training cases, with what the generator says of them and where to look; on disk, as that is."""
+        number, processes = self._process
+        folder, to_refine = self._checkpoints / "places", []
+        for index, case in enumerate(cases):
+            errors = folder / f"{case.case_id}_errors.npy"
+            candidates = folder / f"{case.case_id}_candidates.npy" if self._config.refinement.attend else None
+            if index % processes == number and not all(path.exists() for path in (errors, candidates) if path is not None):
+                found = with_errors(case, mapped(said[case.case_id]), self._config, self._patients.labels)
+                for path, places in ((errors, found.errors), (candidates, found.candidates)):
+                    if path is not None and isinstance(places, np.ndarray):
+                        write_array(path, places)
+                forget_mapped()
+            to_refine.append(TrainingCase(stored=case, probabilities=said[case.case_id], candidates=candidates, errors=errors))
+        self._fabric.barrier()
+        return to_refine
 
     def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
         begun = time.monotonic()
