@@ -37,7 +37,7 @@ demo: env
 	$(BIN)/crgan demo --out demo --overwrite
 
 test: env
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 lint: env
 	$(BIN)/ruff check .

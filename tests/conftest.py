@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import locale
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,23 @@ def shared_data(repository: Path) -> Path:
 
 
 @pytest.fixture
-def largest_file() -> Iterator[Callable[[int], None]]:
-    """Let no file grow beyond so many bytes: the system then refuses in the middle of writing, as it does when a disk is full."""
+def largest_file() -> Callable[[int], AbstractContextManager[None]]:
+    """Let no file grow beyond so many bytes: the system then refuses in the middle of writing, as it does when a disk is full.
+
+    Only within a block, since what the tests print may go to a larger file.
+    """
     resource = pytest.importorskip("resource", reason="this system has no such limits")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 PLANTED = "Nightingale"

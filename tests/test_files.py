@@ -51,8 +51,7 @@ def test_what_was_there_stays_if_writing_breaks_off(tmp_path: Path, error) -> No
 
 def test_a_write_that_stops_in_the_middle_leaves_what_was_there(tmp_path: Path, largest_file) -> None:
     write_json(tmp_path / "a.json", "before")
-    largest_file(1000)
-    with pytest.raises(CrganError, match="File too large"):
+    with largest_file(1000), pytest.raises(CrganError, match="File too large"):
         write_json(tmp_path / "a.json", "x" * 5000)
     assert read_json(tmp_path / "a.json") == "before"
     assert len(list(tmp_path.iterdir())) == 1
