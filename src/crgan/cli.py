@@ -6,6 +6,7 @@ Whatever is heavy is imported inside the commands, so that ``crgan --help`` answ
 from __future__ import annotations
 
 import errno
+import faulthandler
 import shlex
 import signal
 import sys
@@ -77,6 +78,7 @@ SplitFold = Annotated[int | None, typer.Option("--fold", min=0, help="Fold of th
 
 def main() -> None:
     """Run the command line (entry point of the ``crgan`` command)."""
+    faulthandler.enable()  # a network folder that goes away under a mapped file ends the process: then at least say where
     app()
 
 
