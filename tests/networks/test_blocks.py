@@ -57,3 +57,37 @@ def test_masks_are_halved_with_the_grid() -> None:
 
 def test_without_padding_there_are_no_masks() -> None:
     assert validity_pyramid(None, 2) == [None, None, None]
+
+
+def remember(block: Down | Up, *inputs: Tensor) -> None:
+    """Freeze the statistics of these inputs, or let running averages take them in."""
+    block.norm.recording = True
+    with torch.no_grad():
+        block.norm.weight.uniform_(-1, 2) if hasattr(block.norm, "weight") else block.norm.norm.weight.uniform_(-1, 2)
+        block.train()
+        block(*inputs, None, 1)
+    block.norm.recording = False
+    block.eval()
+
+
+@pytest.mark.parametrize("patient_wise", [False, True])
+def test_with_fixed_statistics_down_is_the_same_function(patient_wise: bool) -> None:
+    torch.manual_seed(0)
+    down = Down(3, 5, patient_wise=patient_wise)
+    assert down.train().norm.affine() is None
+    remember(down, images(2, 3, 8, 6))
+    x = images(4, 3, 10, 8, seed=1)
+    expected = F.leaky_relu(down.norm(F.conv2d(x, down.convolution.weight, stride=2, padding=2), None, 1), SLOPE)
+    torch.testing.assert_close(down(x, None, 1), expected)
+
+
+@pytest.mark.parametrize("patient_wise", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 3)])
+def test_with_fixed_statistics_up_is_the_same_function(patient_wise: bool, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    up = Up(3, 2, 5, patient_wise=patient_wise)
+    remember(up, images(2, 3, 4, 3), images(2, 2, 8, 6, seed=1))
+    x, skip = images(3, 3, *size, seed=2), images(3, 2, 2 * size[0], 2 * size[1], seed=3)
+    larger = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    expected = F.leaky_relu(up.norm(F.conv2d(torch.cat([larger, skip], 1), up.convolution.weight, padding=1), None, 1), SLOPE)
+    torch.testing.assert_close(up(x, skip, None, 1), expected)

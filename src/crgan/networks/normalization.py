@@ -113,12 +113,20 @@ class PatientNorm(nn.Module):
         self.recording = False
         self.frozen: tuple[Tensor, Tensor] | None = None
 
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The scale and shift ``(C,)`` that normalise a patient whose statistics are frozen; None while they are not."""
+        if self.frozen is None or self.recording:
+            return None
+        mean, variance = self.frozen
+        scale = self.weight * (variance[0] + VARIANCE_FLOOR).rsqrt()
+        return scale, self.bias - mean[0] * scale
+
     def forward(self, x: Tensor, valid: Tensor | None, groups: int) -> Tensor:
         """Normalise ``(B, C, H, W)`` features; see :func:`group_statistics` for ``valid`` and ``groups``."""
-        if self.frozen is not None and not self.recording:
-            mean, variance = self.frozen
-            scale = self.weight * (variance + VARIANCE_FLOOR).rsqrt()
-            return _affine(x, scale.to(x.dtype), (self.bias - mean * scale).to(x.dtype))
+        frozen = self.affine()
+        if frozen is not None:
+            scale, shift = (values.to(x.dtype)[None] for values in frozen)
+            return _affine(x, scale, shift)
         # Statistics need float32 whatever precision the convolutions run in.
         y, mean, variance = cast(
             "tuple[Tensor, Tensor, Tensor]",
@@ -141,6 +149,13 @@ class RunningNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, eps=VARIANCE_FLOOR)
+
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The scale and shift ``(C,)`` by the running averages; None in training."""
+        if self.training:
+            return None
+        scale = self.norm.weight * (cast("Tensor", self.norm.running_var) + VARIANCE_FLOOR).rsqrt()
+        return scale, self.norm.bias - cast("Tensor", self.norm.running_mean) * scale
 
     def forward(self, x: Tensor, valid: Tensor | None, groups: int) -> Tensor:  # noqa: ARG002 - the batch is one group
         """Normalise ``(B, C, H, W)`` features with statistics of the whole batch (training) or running averages."""

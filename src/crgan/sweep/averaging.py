@@ -41,13 +41,18 @@ class PlaneMean:
         for start, sums, looks in _whole_slices(results, tile, planes.shape, rows, columns):
             part = slice(start, start + len(looks)), rows, columns
             seen = looks > 0
-            new = np.divide(sums, looks, out=sums, where=seen)
+            new = np.divide(sums, np.maximum(looks, 1), out=sums)
             count = planes[part]
             count += seen
             if count.max(initial=0) > 1:  # the mean so far moves towards what is new
                 mean = values[:, *part].astype(np.float32)
-                new = mean + np.divide(new - mean, count, out=sums, where=seen)
-            np.copyto(values[:, *part], new, where=seen, casting="same_kind")
+                new -= mean
+                new /= np.maximum(count, 1)
+                new += mean
+            if seen.all():
+                values[:, *part] = new
+            else:
+                np.copyto(values[:, *part], new, where=seen, casting="same_kind")
 
 
 def _extent(windows: Sequence[Window], tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice]:

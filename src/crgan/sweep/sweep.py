@@ -103,16 +103,18 @@ def _inputs(
 ) -> tuple[Tensor, Tensor]:
     """Cut out windows of equal length, padded by edge values: ``(S, T, C, h, w)`` and the valid pixels ``(S, T, 1, h, w)``."""
     length = windows[0].stop - windows[0].start
-    images = np.empty((len(windows), length, sum(len(plane) for plane in planes), *tile), np.float32)
-    masks = np.zeros((len(windows), length, 1, *tile), np.float32)
-    for window, image, mask in zip(windows, images, masks, strict=True):
+    x = torch.empty(len(windows), length, sum(len(plane) for plane in planes), *tile)
+    valid = torch.zeros(len(windows), length, 1, *tile)
+    for window, image, mask in zip(windows, x, valid, strict=True):
         rows, columns = inside(window, tile, planes[0].shape[-2:])
         top, left = rows.start - window.row, columns.start - window.column
         bottom, right = top + rows.stop - rows.start, left + columns.stop - columns.start
         first = 0
         for plane in planes:
             block = plane[:, window.start : window.stop, rows, columns]
-            image[:, first : first + len(plane), top:bottom, left:right] = block.swapaxes(0, 1)
+            # What is mapped from a file cannot be written to, and PyTorch wants only what can.
+            block = block if block.flags.writeable else block.copy()
+            image[:, first : first + len(plane), top:bottom, left:right] = torch.from_numpy(block).movedim(0, 1)
             first += len(plane)
         # Padding goes on as the edges are.
         image[:, :, :top, left:right] = image[:, :, top : top + 1, left:right]
@@ -120,7 +122,7 @@ def _inputs(
         image[..., :left] = image[..., left : left + 1]
         image[..., right:] = image[..., right - 1 : right]
         mask[..., top:bottom, left:right] = 1
-    x, valid = torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device)
+    x, valid = x.to(device), valid.to(device)
     if coarseness > 1:
         x, valid = average_blocks(x, coarseness), (average_blocks(valid, coarseness) > 0.5).float()
     return x, valid
