@@ -1,5 +1,5 @@
 # crgan: `make demo` and `make test` do all of the set-up on a fresh machine and are quick when it is already done.
-.PHONY: env demo test lint types clean
+.PHONY: env demo test test-slow lint types clean
 .DEFAULT_GOAL := demo
 
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=/path/to/python` names another.
@@ -38,6 +38,10 @@ demo: env
 
 test: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+# What trains for long, or in several processes that are killed.
+test-slow: env
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
 
 lint: env
 	$(BIN)/ruff check .

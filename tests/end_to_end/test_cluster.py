@@ -40,6 +40,7 @@ def kill_a_worker_after(first: Callable[[], bool], address: str) -> threading.Th
     return thread
 
 
+@pytest.mark.slow
 def test_a_cohort_on_a_cluster_that_loses_a_worker(
     cluster: Any, trained: Path, write_patients: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -146,6 +146,7 @@ def test_check(patients: Path, tmp_path: Path, disk: FullDisk, monkeypatch: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
 
 
+@pytest.mark.slow
 def test_study(patients: Path, tmp_path: Path, disk: FullDisk) -> None:
     plan, split = tmp_path / "study.yaml", tmp_path / "split.json"
     split.write_text(json.dumps({"train": ["p0", "p1"], "test": ["p2", "p3"]}), encoding="utf-8")

@@ -91,6 +91,7 @@ def test_figures_lie_beside_the_page(finished: Path) -> None:
     assert {"balls-unet-patients.png", "balls-unet+refinement-patients.png"} <= names
 
 
+@pytest.mark.slow
 def test_a_generator_is_trained_once_for_systems_that_differ_in_the_refiner(
     plan: Path, patients: Path, write_study: WriteStudy, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_what_is_over_is_not_done_again(plan: Path, finished: Path) -> None:
     assert times(finished) == before
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_goes_on(plan: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "study"
     monkeypatch.setattr(job_module, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -133,6 +135,7 @@ def test_a_study_that_was_stopped_goes_on(plan: Path, finished: Path, tmp_path: 
     assert (out / "tables.csv").read_bytes() == (finished / "tables.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_same(plan: Path, finished: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         run_study(read_study(plan), tmp_path / "study", executor=executor)

@@ -36,6 +36,7 @@ def test_the_run_ends_as_if_it_had_trained_the_generator_itself(
     assert weights(tmp_path / "second", "refiner") != weights(first, "refiner")
 
 
+@pytest.mark.slow
 def test_the_minutes_of_the_generator_count(first: Path, patients: Path, small_config: SmallConfig, tmp_path: Path) -> None:
     config = small_config(system="unet+refinement", steps=None, minutes=0.2)
     run = train(patients, tmp_path / "first", config=config)

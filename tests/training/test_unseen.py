@@ -80,8 +80,8 @@ def test_the_refiner_learns_from_other_errors_and_resumes(
 ) -> None:
     config = small_config(f"refinement.errors={errors}", steps=12)
     run = train(patients, tmp_path / "run", config=config)
-    checkpoints = {path.name for path in (run / "checkpoints").iterdir()}
-    assert checkpoints == {"adversarial", "refinement", "probabilities", "places"} | ({"fold0", "fold1"} if errors == "out-of-fold" else set())
+    others = {"fold0", "fold1"} if errors == "out-of-fold" else set()
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"adversarial", "refinement", "probabilities", "places"} | others
     before = (run / "model" / "refiner.safetensors").read_bytes()
     (run / "model" / "model.json").unlink()
     for path in (run / "checkpoints" / "probabilities").iterdir():  # as if it had been stopped before
