@@ -229,7 +229,7 @@ class TestTrain:
         }
         assert train.args == (Path("DATA"), Path("RUN"))
         progress = train.kwargs.pop("progress")
-        assert train.kwargs == {"config": "the config", "resume": False, "overwrite": False, "init": None}
+        assert train.kwargs == {"config": "the config", "resume": False, "overwrite": False, "init": None, "scheduler": None}
         assert progress.note("heard") is None
         assert result.stdout == "Trained: RUN\n"
 

@@ -182,6 +182,9 @@ def train(
     device: Device = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.  [default: 32-true]")] = None,
     threads: Threads = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Prepare the patients on the Dask cluster with this scheduler.")
+    ] = None,
     layout: Layout = None,
     pattern: Pattern = None,
     group: Group = None,
@@ -211,7 +214,16 @@ def train(
     config = load_config(recipe=recipe, overrides=overrides or (), **settings)
     console = _console()
     try:
-        run = train_run(data, out, config=config, resume=resume, overwrite=overwrite, init=init, progress=terminal_progress(console))
+        run = train_run(
+            data,
+            out,
+            config=config,
+            resume=resume,
+            overwrite=overwrite,
+            init=init,
+            scheduler=scheduler,
+            progress=terminal_progress(console),
+        )
     except KeyboardInterrupt as stopped:
         words = [word for word in sys.argv[1:] if word not in {"--resume", "--overwrite"}]
         _console(stderr=True).print(f"Stopped; `{shlex.join(['crgan', *words, '--resume'])}` goes on.", markup=False, soft_wrap=True)

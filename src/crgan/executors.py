@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONNECTION_SECONDS = 20.0
 """How long a scheduler may take to answer."""
 
-WORKER_SECONDS = 60.0
+WORKER_SECONDS = 120.0
 """How long a cluster may take to have a worker do the first thing that it is asked."""
 
 _Item = TypeVar("_Item")
@@ -51,7 +51,7 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[Execut
     Raises
     ------
     CrganError
-        If both are given, distributed is not installed, no scheduler answers within 20 seconds, or no worker within 60.
+        If both are given, distributed is not installed, no scheduler answers within 20 seconds, or no worker within 120.
     """
     if scheduler is not None:
         if workers is not None:

@@ -7,9 +7,11 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from crgan.cases.case import Case, Dataset
 from crgan.cases.labels import IGNORED
 from crgan.cases.reading import read_case
 from crgan.errors import CrganError, fail
+from crgan.executors import open_executor, work_through
 from crgan.files import sync_folder, write_json
 from crgan.preprocessing.contents import content_key
 from crgan.preprocessing.label_facts import CodeFacts, take_facts
@@ -40,7 +43,14 @@ _ABANDONED_SECONDS = 24 * 3600.0
 
 
 def prepare(
-    cases: Sequence[Case], dataset: Dataset, pipeline: Pipeline, *, cache: Path, workers: int, progress: Progress | None = None
+    cases: Sequence[Case],
+    dataset: Dataset,
+    pipeline: Pipeline,
+    *,
+    cache: Path,
+    workers: int | None,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[StoredCase, ...]:
     """Prepare cases, or find them prepared already.
 
@@ -62,6 +72,8 @@ def prepare(
         Cases prepared at once, in threads: almost all of the work is done outside Python's lock, so that threads
         are as fast as processes here, start at once and can neither die alone nor need a main guard in the
         user's script. Each takes some five times the memory of a case's float32 image.
+    scheduler
+        Address of a Dask scheduler, to prepare on its workers instead; paths must then be absolute, and ``workers`` None.
     progress
         Follows the cases.
 
@@ -82,22 +94,22 @@ def prepare(
         "labels": None if dataset.labels is None else dataset.labels.to_json(),
     }
 
-    def one(case: Case) -> StoredCase:
-        key = content_key(case, description)
-        found = open_stored(cache / key, case_id=case.case_id, patient_id=case.patient_id)
-        return found or _make(case, dataset, pipeline, folder=cache / key)
-
     _make_cache(cache)
-    with (progress or Silent()).task("Preparing cases", len(cases)) as task, ThreadPoolExecutor(max(1, workers)) as pool:
-        futures = [pool.submit(one, case) for case in cases]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                task.advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return tuple(future.result() for future in futures)
+    # What each is sent is all that it needs of the data set: very many cases are sent very many times.
+    work = partial(_find_or_make, dataset=replace(dataset, cases=()), pipeline=pipeline, cache=cache, description=description)
+    found: dict[str, StoredCase] = {}
+    pool = ThreadPoolExecutor(max(1, workers or 1)) if scheduler is None else open_executor(workers, scheduler)
+    with (progress or Silent()).task("Preparing cases", len(cases)) as task, pool as executor:
+        for case_id, stored in work_through(executor, work, {case.case_id: case for case in cases}):
+            found[case_id] = stored
+            task.advance()
+    return tuple(found[case.case_id] for case in cases)
+
+
+def _find_or_make(case: Case, *, dataset: Dataset, pipeline: Pipeline, cache: Path, description: Any) -> StoredCase:
+    key = content_key(case, description)
+    found = open_stored(cache / key, case_id=case.case_id, patient_id=case.patient_id)
+    return found or _make(case, dataset, pipeline, folder=cache / key)
 
 
 def _make(case: Case, dataset: Dataset, pipeline: Pipeline, *, folder: Path) -> StoredCase:

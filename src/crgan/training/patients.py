@@ -38,6 +38,8 @@ class Patients:
         The model to start from, whose preprocessing and labels are taken; None to begin anew.
     progress
         Follows the cases.
+    scheduler
+        Address of a Dask scheduler, on whose workers cases are prepared; None for this process.
 
     Raises
     ------
@@ -45,10 +47,10 @@ class Patients:
         If anything is wrong with the data.
     """
 
-    def __init__(self, data: Path, config: Config, start: Model | None, progress: Progress) -> None:
+    def __init__(self, data: Path, config: Config, start: Model | None, progress: Progress, *, scheduler: str | None = None) -> None:
         settings = config.data
         dataset = open_dataset(
-            data,
+            data if scheduler is None else data.absolute(),
             layout=settings.layout,
             pattern=settings.pattern,
             group=settings.group,
@@ -71,8 +73,15 @@ class Patients:
         self.labels: LabelScheme = dataset.labels
         fitted = [case for case in wanted if case.patient_id in self.partition.train]
         self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing, progress=progress) if start is None else start.pipeline
-        workers = config.threads or os.cpu_count() or 1
-        stored = prepare(wanted, dataset, self.pipeline, cache=settings.cache or _cache(), workers=workers, progress=progress)
+        stored = prepare(
+            wanted,
+            dataset,
+            self.pipeline,
+            cache=(settings.cache or _cache()).absolute(),
+            workers=config.threads or os.cpu_count() if scheduler is None else None,
+            scheduler=scheduler,
+            progress=progress,
+        )
         self.train = [case for case in stored if case.patient_id in self.partition.train]
         self.validation = spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
         self.fingerprint = take_fingerprint(self.train)

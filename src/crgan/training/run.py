@@ -55,6 +55,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     init: Path | str | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a system on a folder of labelled patients.
@@ -74,6 +75,8 @@ def train(
         Throw away the run in ``out``.
     init
         A run or model to start from: its preprocessing, network sizes and weights.
+    scheduler
+        Address of a Dask scheduler, on whose workers the patients are prepared; None for this process.
     progress
         Follows the work.
 
@@ -99,7 +102,9 @@ def train(
     prepare_machine(config.threads)
     fabric = _make_fabric(config, out)
     with launched(fabric):
-        _train(fabric, data, out, config=config, stored=stored_config, overwrite=overwrite, init=init, progress=progress)
+        _train(
+            fabric, data, out, config=config, stored=stored_config, overwrite=overwrite, init=init, scheduler=scheduler, progress=progress
+        )
     return out
 
 
@@ -112,6 +117,7 @@ def _train(
     stored: Config | None,
     overwrite: bool,
     init: Path | str | None,
+    scheduler: str | None,
     progress: Progress,
 ) -> None:
     """Train, in one of the processes that train together; ``stored`` are the settings of the run that is gone on with."""
@@ -120,7 +126,7 @@ def _train(
     if not fabric.is_global_zero:
         progress = Silent()  # of several processes that do the same the first one tells
     start = None if init is None else Model.load(init, device="cpu")
-    patients = Patients(data, config, start, progress)
+    patients = Patients(data, config, start, progress, scheduler=scheduler)
     if stored is None:
         config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
         if fabric.is_global_zero:
