@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from crgan.evaluation.scores import Scores
+from crgan.study.dial_sweep import DIAL, DialSweep
 from crgan.study.record import GENERATOR, Measured, Record
-from crgan.study.sweeping import DIAL, THRESHOLDS, Counts, DialSweep, Sweep
+from crgan.study.sweeping import Counts, Sweep
 
 SMALL = [
     *("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=1", "batch.length=3"),
@@ -30,10 +31,19 @@ def write_study() -> Callable[..., Path]:
     return write
 
 
+GRID = tuple(number / 40 for number in range(1, 40))
+
+
+@pytest.fixture(scope="session")
+def grid() -> tuple[float, ...]:
+    """Thresholds from .025 to .975."""
+    return GRID
+
+
 @pytest.fixture(scope="session")
 def sweep_voxels() -> Callable[[Sequence[float], Sequence[float]], Counts]:
     """Count voxels of the truth and all others, with these probabilities, one by one."""
-    edges = (-np.inf, *THRESHOLDS, np.inf)
+    edges = (-np.inf, *GRID, np.inf)
 
     def count(true: Sequence[float], other: Sequence[float]) -> Counts:
         first, second = (tuple(sum(low <= value < high for value in values) for low, high in pairwise(edges)) for values in (true, other))
@@ -74,9 +84,12 @@ def make_record(sweep_voxels: Callable[..., Counts]) -> Callable[..., Record]:
             measured[kind] = Measured(
                 scores=Scores.of(figures, patients={case: case.split("_")[0] for case in cases}),
                 validation=Sweep(
-                    patients={"v0": "v0", "v1": "v1"}, counts={target: dict.fromkeys(("v0", "v1"), counts[target]) for target in targets}
+                    thresholds=dict.fromkeys(targets, GRID),
+                    patients={"v0": "v0", "v1": "v1"},
+                    counts={target: dict.fromkeys(("v0", "v1"), counts[target]) for target in targets},
                 ),
                 test=Sweep(
+                    thresholds=dict.fromkeys(targets, GRID),
                     patients={case: case.split("_")[0] for case in cases},
                     counts={target: dict.fromkeys(cases, counts[target]) for target in targets},
                 ),

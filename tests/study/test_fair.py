@@ -11,6 +11,8 @@ from crgan.study.sweeping import Counts, Sweep
 
 Count = Callable[..., Counts]
 
+GRID = tuple(number / 40 for number in range(1, 40))
+
 # Dice is best from .325 on, where two voxels are found and one of four others is marked: a rate of .25.
 REFERENCE = ((0.9, 0.6), (0.7, 0.3, 0.1, 0.1))
 # At most one of four others is marked from .175 on, where nothing is missed yet.
@@ -19,7 +21,9 @@ UNSEEN = ((0.19, 0.1), (0.18, 0.02))
 
 
 def run(seed: int, validation: Counts, fold: int | None = None, **test: Counts) -> Trained:
-    sweeps = [Sweep(patients={case: case for case in cases}, counts={"x": cases}) for cases in ({"v": validation}, test)]
+    sweeps = [
+        Sweep(thresholds={"x": GRID}, patients={case: case for case in cases}, counts={"x": cases}) for cases in ({"v": validation}, test)
+    ]
     return Trained(seed=seed, fold=fold, measured=Measured(scores=Scores.of({}, patients={}), validation=sweeps[0], test=sweeps[1]))
 
 

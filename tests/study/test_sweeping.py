@@ -7,74 +7,77 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crgan.evaluation.overlap import compare
-from crgan.study.sweeping import DIAL, NOTHING, THRESHOLDS, Sweep, mean_dial, sweep_case, sweep_dial
-from crgan.sweep.decision import compose
+from crgan.evaluation.operating_points import threshold_overlaps
+from crgan.evaluation.tally import Tally, tally
+from crgan.study.sweeping import NOTHING, Sweep, choose_thresholds, count, tally_case
 
 
-def predicted(probability: np.ndarray, truth: np.ndarray, **more: object) -> SimpleNamespace:
-    """A case of one target, as far as a sweep looks at it."""
-    scheme = SimpleNamespace(instances=more.pop("instances", False), exclusive=False)
-    maps = {"probability": probability[None], **{name: more.pop(name)[None] for name in ("fn", "fp") if name in more}}
-    return SimpleNamespace(
-        maps_by_class=maps.__getitem__,
-        targets=("x",),
-        truth=truth[None],
-        judged=np.ones(truth.shape, bool),
-        scheme=scheme,
-        maps=maps.__getitem__,
-        **more,
-    )
+def tallied(probability: np.ndarray, truth: np.ndarray) -> Tally:
+    return tally(probability, truth, decided=np.zeros(truth.shape, bool))
 
 
 @given(st.integers(0, 1000))
 def test_points_are_those_of_every_threshold_alone(seed: int) -> None:
     random = np.random.default_rng(seed)
-    probability = random.choice([0.0, 0.001, 0.3, 0.325, 0.5, 0.8, 1.0], (4, 5, 6)).astype(np.float32)
+    probability = random.choice(np.array([0.0, 0.001, 0.3, 0.325, 0.5, 0.8, 1.0], np.float16), (4, 5, 6))
     truth = random.random((4, 5, 6)) < 0.3
-    sweep = Sweep(patients={"c": "p"}, counts={"x": {"c": sweep_case(predicted(probability, truth))["x"]}})
-    sweep = Sweep.from_json(sweep.to_json())
-    points = sweep.points("x")
-    assert points.settings == (*THRESHOLDS, NOTHING)
-    for threshold, dice, fnr, fpr in zip(points.settings, points.dice[:, 0], points.fnr[:, 0], points.fpr[:, 0], strict=True):
-        overlap = compare(probability.astype(np.float64) >= threshold, truth)
-        assert [dice, fnr, fpr] == pytest.approx(
-            [np.nan if value is None else value for value in (overlap.dice, overlap.fnr, overlap.fpr)], nan_ok=True
-        )
+    thresholds = choose_thresholds([tallied(probability, truth)])
+    sweep = Sweep(thresholds={"x": thresholds}, patients={"c": "p"}, counts={"x": {"c": count(tallied(probability, truth), thresholds)}})
+    points = Sweep.from_json(sweep.to_json()).points("x")
+    assert points.settings == (*thresholds, NOTHING)
+    expected = threshold_overlaps(probability, truth, points.settings)
+    for name in ("dice", "fnr", "fpr"):
+        rates = [np.nan if getattr(overlap, name) is None else getattr(overlap, name) for overlap in expected]
+        assert getattr(points, name)[:, 0] == pytest.approx(rates, nan_ok=True)
+
+
+def test_thresholds_match_any_rate_near_the_best_dice_within_a_sixteenth_of_an_octave() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random(200_000) < 0.02
+    probability = 1 / (1 + np.exp(-(random.normal(0, 1, truth.size) + 3 * truth - 3)))
+    both = [tallied(part, true) for part, true in zip(np.split(probability, 4), np.split(truth, 4), strict=True)]
+    thresholds = choose_thresholds(both)
+    assert sorted(set(thresholds)) == [*thresholds]
+    overlaps = threshold_overlaps(probability.astype(np.float16), truth, thresholds)
+    every = np.linspace(0, 1, 4001)
+    best = max(every, key=lambda threshold: float(threshold_overlaps(probability, truth, [threshold])[0].dice or 0))
+    at_best = threshold_overlaps(probability, truth, [best])[0]
+    assert max(overlap.dice or 0 for overlap in overlaps) == pytest.approx(at_best.dice, abs=1e-3)
+    rates = np.array([overlap.fpr for overlap in overlaps])
+    for wanted in (at_best.fpr or 0) * np.geomspace(0.55, 1.8, 20):
+        reached = rates[rates <= wanted].max()
+        assert reached > wanted * 2 ** (-1.5 / 16)
+    assert rates.max() > 20 * (at_best.fpr or 0)
+
+
+def test_a_system_that_is_never_sure_has_thresholds_where_it_differs() -> None:
+    random = np.random.default_rng(1)
+    truth = random.random(50_000) < 0.05
+    probability = 0.01 / (1 + np.exp(-random.normal(0, 1, truth.size) - 2 * truth))
+    thresholds = choose_thresholds([tallied(probability, truth)])
+    assert len(thresholds) > 30
+    assert thresholds[-1] <= 0.01
+
+
+def test_without_the_target_or_without_anything_else_there_are_thresholds_all_the_same() -> None:
+    probability = np.linspace(0, 1, 1000)
+    nowhere = choose_thresholds([tallied(probability, np.zeros(1000, bool))])
+    assert nowhere[0] < 0.9
+    assert nowhere[-1] > 0.98
+    assert len(choose_thresholds([tallied(probability, np.ones(1000, bool))])) >= 1
+
+
+def test_a_case_is_tallied_where_masks_are_compared() -> None:
+    truth = np.array([[[True, False, False]]])
+    maps = np.array([[[[0.75, 0.25, 0.25]]]], np.float32)
+    judged = np.array([[[True, True, False]]])
+    case = SimpleNamespace(targets=("x",), truth=truth[None], judged=judged, maps=lambda _: maps)
+    assert count(tally_case(case)["x"], (0.5,)) == ((0, 1), (1, 0))
 
 
 def test_points_of_one_patient_take_in_its_cases_alone() -> None:
-    full = sweep_case(predicted(np.ones((1, 1, 2), np.float32), np.array([[[True, False]]])))["x"]
-    none = sweep_case(predicted(np.zeros((1, 1, 2), np.float32), np.array([[[True, False]]])))["x"]
-    sweep = Sweep(patients={"a1": "a", "a2": "a", "b1": "b"}, counts={"x": {"a1": full, "a2": none, "b1": none}})
+    full, none = ((0, 1), (0, 1)), ((1, 0), (1, 0))
+    sweep = Sweep(thresholds={"x": (0.5,)}, patients={"a1": "a", "a2": "a", "b1": "b"}, counts={"x": {"a1": full, "a2": none, "b1": none}})
     assert sweep.points("x").patients == ("a", "b")
     alone = sweep.points("x", patient="a")
     assert (alone.patients, alone.fnr[0, 0], alone.fpr[0, 0]) == (("a",), 0.5, 0.5)
-
-
-@given(st.integers(0, 1000))
-def test_the_dial_gives_what_equation_7_gives(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    decided, truth = random.random((2, 3, 4, 5)) < 0.4
-    corrected = random.random((3, 4, 5)).astype(np.float32)
-    fn, fp = np.where(decided, 0, corrected), np.where(decided, 1 - corrected, 0)
-    found = sweep_dial(predicted(decided.astype(np.float32), truth), predicted(corrected, truth, fn=fn, fp=fp))["x"]
-    for i, p in enumerate(DIAL):
-        for j, q in enumerate(DIAL):
-            overlap = compare(compose(decided, fn, fp, p=p, q=q), truth)
-            assert found[:, i, j] == pytest.approx([np.nan if v is None else v for v in (overlap.dice, overlap.fnr)], nan_ok=True)
-
-
-def test_of_instances_the_corrected_probability_is_what_the_dial_turns() -> None:
-    truth = np.array([[[True, True, False]]])
-    decided = np.array([[[True, False, True]]])
-    corrected = np.array([[[1.0, 0.55, 0.35]]], np.float32)  # whole, would be added at p = .5, would be removed at q = .6
-    found = sweep_dial(predicted(decided.astype(np.float32), truth), predicted(corrected, truth, instances=True))["x"]
-    assert found[0, DIAL.index(0.5), DIAL.index(0.6)] == 1
-    assert found[1, DIAL.index(0.6), DIAL.index(0.6)] == 0.5
-
-
-def test_the_mean_dial_leaves_out_cases_without_the_target() -> None:
-    here, gone = np.full((2, 9, 9), 0.25), np.full((2, 9, 9), np.nan)
-    mean = mean_dial([{"x": here, "y": gone}, {"x": gone, "y": gone}])
-    assert (mean.dice["x"][0][0], mean.fnr["x"][8][8], mean.dice["y"][4][4]) == (0.25, 0.25, None)

@@ -16,7 +16,11 @@ WriteStudy = Callable[..., Path]
 
 @pytest.fixture
 def told(
-    write_study: WriteStudy, make_record: Callable[..., Record], sweep_voxels: Callable[..., Counts], tmp_path: Path
+    write_study: WriteStudy,
+    make_record: Callable[..., Record],
+    sweep_voxels: Callable[..., Counts],
+    grid: tuple[float, ...],
+    tmp_path: Path,
 ) -> Callable[..., str]:
     """What is said of systems of which each finds so many of each test patient's twenty voxels."""
     validation = sweep_voxels((0.9, 0.9), (0.1, 0.1))
@@ -35,8 +39,10 @@ def told(
                 some = [voxels // (2 if kind == "generator" else 1) for voxels in test]
                 patients = {f"p{n}": f"p{n}" for n in range(len(test))}
                 counts = {f"p{n}": sweep_voxels([0.95] * k + [0.05] * (20 - k), [0.1] * 20) for n, k in enumerate(some)}
-                object.__setattr__(record.rows[kind], "test", Sweep(patients=patients, counts={"x": counts}))
-                object.__setattr__(record.rows[kind], "validation", Sweep(patients={"v": "v"}, counts={"x": {"v": validation}}))
+                object.__setattr__(record.rows[kind], "test", Sweep(thresholds={"x": grid}, patients=patients, counts={"x": counts}))
+                object.__setattr__(
+                    record.rows[kind], "validation", Sweep(thresholds={"x": grid}, patients={"v": "v"}, counts={"x": {"v": validation}})
+                )
             record.write(tmp_path / job.folder / RECORD)
         return sentences(study, gather(study, "a", tmp_path))
 
@@ -45,7 +51,7 @@ def told(
 
 def test_a_clear_gain_is_told_with_its_size_and_cost(told: Callable[..., str]) -> None:
     said = told({"unet": [8, 9, 10, 11, 12, 10, 9, 11], "unet+refinement": [12, 13, 15, 15, 17, 14, 13, 16]})
-    assert said.startswith("a, 8 test patients: unet+refinement, trained for 2.0 minutes. Does it miss less than unet")
+    assert said.startswith("8 test patients. unet+refinement, trained for 2.0 minutes. Does it miss less than unet")
     assert "Yes: x FNR 0.500 → 0.281, 44 % less (p = 0.0" in said
     assert "The cost: Dice at best threshold +0." in said
     assert "FPR where matched ±0.000 (x)" in said
@@ -69,7 +75,7 @@ def test_few_patients_are_described_and_not_tested(told: Callable[..., str]) -> 
 
 
 def test_without_a_refiner_there_is_nothing_to_say(told: Callable[..., str]) -> None:
-    assert told({"unet": [8]}).endswith("no system with a refiner was trained, so that nothing can be said of refinement.")
+    assert told({"unet": [8]}).endswith("No system with a refiner was trained, so that nothing can be said of refinement.")
 
 
 def test_the_main_system_is_no_ablation(write_study: WriteStudy, tmp_path: Path) -> None:

@@ -17,16 +17,16 @@ from crgan.files import atomic_write
 from crgan.report.html import Figure
 from crgan.report.lines import Line, Panel, draw_lines
 from crgan.report.plots import draw_spread
+from crgan.study.dial_sweep import DIAL
 from crgan.study.fair import UP_TO
 from crgan.study.job import PICTURES
 from crgan.study.plan import Study, folder_name
 from crgan.study.record import SYSTEM, Record
 from crgan.study.results import SetResults
-from crgan.study.sweeping import DIAL, Sweep
 from crgan.study.words import headline
 
 _DIAL_LINES = (0.1, 0.3, 0.5, 0.7, 0.9)
-_SHOWN_CURVES = 3.0  # times the matched rate
+_SHOWN_CURVES, _READ_AT = 3.0, 300  # times the matched rate, at so many places
 
 _SHOWN_STAGES = ("adversarial", "refinement")  # generators for the refiner to learn from take time, and are no system
 
@@ -127,9 +127,10 @@ def _curves(found: SetResults) -> _Drawing:
         matched = [scores.summary[target]["fpr_matched"].mean for scores in found.fair.values()]
         limit = _SHOWN_CURVES * max((rate for rate in matched if rate is not None), default=0.0)
         for name, records in found.records.items():
-            points = _all_seeds([record.rows[found.kinds[name]].test for _, record in records]).points(target)
-            if not np.isnan(points.mean("fnr")).all():
-                lines.append(Line(name=name, points=_clipped(points, limit)))
+            points = [record.rows[found.kinds[name]].test.points(target) for _, record in records]
+            known = [run for run in points if not np.isnan(run.mean("fnr")).all()]
+            if known and limit:
+                lines.append(Line(name=name, points=_mean_curve(known, limit)))
         panels.append(Panel(title=f"FNR, {target}", x_label="FPR in the foreground", lines=lines, steps=True, x_limit=limit or None))
     return _Drawing(
         name=f"{folder_name(found.name)}-fnr-fpr",
@@ -140,21 +141,11 @@ def _curves(found: SetResults) -> _Drawing:
     )
 
 
-def _clipped(points: OperatingPoints[float], limit: float) -> list[tuple[float, float]]:
-    fpr, fnr = curve(points)
-    inside = [(float(x), float(y)) for x, y in zip(fpr, fnr, strict=True) if not limit or x <= limit]
-    return [*inside, (limit, inside[-1][1])] if limit else inside
-
-
-def _all_seeds(sweeps: Sequence[Sweep]) -> Sweep:
-    """The sweeps of several trainings as one, every seed's cases beside the others'."""
-    return Sweep(
-        patients={f"{n} {case}": f"{n} {patient}" for n, sweep in enumerate(sweeps) for case, patient in sweep.patients.items()},
-        counts={
-            target: {f"{n} {case}": counts for n, sweep in enumerate(sweeps) for case, counts in sweep.counts[target].items()}
-            for target in sweeps[0].counts
-        },
-    )
+def _mean_curve(runs: Sequence[OperatingPoints[float]], limit: float) -> list[tuple[float, float]]:
+    """The mean of the staircases of several trainings, read at evenly spaced rates up to the limit."""
+    rates = np.linspace(0, limit, _READ_AT)
+    fnr = np.mean([heights[np.searchsorted(corners, rates, side="right") - 1] for corners, heights in map(curve, runs)], axis=0)
+    return [(float(x), float(y)) for x, y in zip(rates, fnr, strict=True)]
 
 
 def _training(found: SetResults) -> _Drawing:

@@ -17,10 +17,11 @@ from crgan.evaluation.scores import Scores
 from crgan.files import read_json
 from crgan.inference.predict import predict
 from crgan.progress import Progress, Silent
+from crgan.study.dial_sweep import DialSweep, mean_dial, sweep_dial
 from crgan.study.pictures import write_pictures
 from crgan.study.plan import REFINED, DataSet, Job
 from crgan.study.record import GENERATOR, RECORD, SYSTEM, Measured, Record, settings_digest
-from crgan.study.sweeping import DialSweep, Sweep, mean_dial, sweep_case, sweep_dial
+from crgan.study.sweeping import Counts, Sweep, choose_thresholds, count, tally_case
 from crgan.training.folder import DATA, SETTINGS
 from crgan.training.reuse import reuse_generator
 from crgan.training.run import train
@@ -136,22 +137,30 @@ class _Work:
             group=self._test.group,
             progress=self._progress,
         )
+        validation, test = self._sweep(kind)
+        return Measured(scores=replace(scores, patients=_short(scores, self._test.labels)), validation=validation, test=test)
+
+    def _sweep(self, kind: str) -> tuple[Sweep, Sweep]:
+        """What thresholds that were found on the validation patients give on these, and on the test patients."""
+        seen = {case.pair.case_id: (case.patient, tally_case(case)) for case in self._found(kind, "validation")}
+        targets = next(iter(tallies for _, tallies in seen.values()))
+        thresholds = {target: choose_thresholds([tallies[target] for _, tallies in seen.values()]) for target in targets}
         # The same name in a folder of its own is not the same patient.
         elsewhere = "" if self._job.data.images is None else "training: "
-        return Measured(
-            scores=replace(scores, patients=_short(scores, self._test.labels)),
-            validation=self._sweep(kind, "validation", prefix=elsewhere),
-            test=self._sweep(kind, "test"),
+        validation = Sweep(
+            thresholds=thresholds,
+            patients={case: elsewhere + _shortened(patient, self._validation.labels) for case, (patient, _) in seen.items()},
+            counts={
+                target: {case: count(tallies[target], thresholds[target]) for case, (_, tallies) in seen.items()} for target in targets
+            },
         )
-
-    def _sweep(self, kind: str, side: str, *, prefix: str = "") -> Sweep:
-        patients, counts = {}, {}
-        labels = (self._test if side == "test" else self._validation).labels
-        for case in self._found(kind, side):
-            patients[case.pair.case_id] = prefix + _shortened(case.patient, labels)
-            counts[case.pair.case_id] = sweep_case(case)
-        targets = next(iter(counts.values()))
-        return Sweep(patients=patients, counts={target: {case: found[target] for case, found in counts.items()} for target in targets})
+        patients: dict[str, str] = {}
+        counts: dict[str, dict[str, Counts]] = {target: {} for target in targets}
+        for case in self._found(kind, "test"):
+            patients[case.pair.case_id] = _shortened(case.patient, self._test.labels)
+            for target, tallied in tally_case(case).items():
+                counts[target][case.pair.case_id] = count(tallied, thresholds[target])
+        return validation, Sweep(thresholds=thresholds, patients=patients, counts=counts)
 
     def _sweep_dial(self) -> DialSweep:
         both = zip(self._found(GENERATOR, "test"), self._found(SYSTEM, "test"), strict=True)

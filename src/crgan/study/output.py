@@ -11,7 +11,8 @@ from crgan.evaluation.compare_page import pair_charts
 from crgan.evaluation.scores import Scores
 from crgan.evaluation.statistics import Mean
 from crgan.files import atomic_write, write_json
-from crgan.report.html import Figure, Section, Table, write_report
+from crgan.report.html import Section, Table, write_report
+from crgan.report.provenance import today, versions
 from crgan.study.figures import write_figures
 from crgan.study.formats import latex, markdown
 from crgan.study.paper_tables import PaperTable, paper_tables
@@ -25,16 +26,27 @@ FIGURES = "figures"
 
 def write_results(out: Path, study: Study, results: Sequence[SetResults]) -> None:
     """Write ``report.html``, ``tables.*``, ``paper-tables.*``, ``comparison.json`` and ``figures/`` of a study."""
-    tables = [table for found in results for table in _tables(study, found)]
+    tables = {found.name: _tables(study, found) for found in results}
     paper = paper_tables(study, results)
     _write(out / "tables.csv", _csv(results))
-    _write_texts(out, "tables", tables)
+    _write_texts(out, "tables", [table for parts in tables.values() for table in parts])
     if paper:
         _write_texts(out, "paper-tables", [as_table(table) for table in paper])
         _write(out / "paper-tables.csv", _paper_csv(paper))
     write_json(out / "comparison.json", {found.name: _comparison(found) for found in results})
-    figures = [figure for found in results for figure in write_figures(out / FIGURES, study, found, out)]
-    _write_page(out / "report.html", study, results, [*tables, *(as_table(table) for table in paper)], figures)
+    sections = [
+        Section(
+            heading=found.name,
+            parts=[
+                *write_figures(out / FIGURES, study, found, out),
+                *(pair_charts(found.rows, ("dice", "fnr")) if len(found.rows) > 1 else ()),
+                *tables[found.name],
+                *(as_table(table) for table in paper if table.set_name == found.name),
+            ],
+        )
+        for found in results
+    ]
+    _write_page(out / "report.html", study, results, sections)
 
 
 def _tables(study: Study, found: SetResults) -> list[Table]:
@@ -93,31 +105,39 @@ def _written(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _write_page(path: Path, study: Study, results: Sequence[SetResults], tables: Sequence[Table], figures: Sequence[Figure]) -> None:
+def _write_page(path: Path, study: Study, results: Sequence[SetResults], sections: Sequence[Section]) -> None:
     write_report(
         path,
         title="Systems side by side",
-        summary="\n\n".join(sentences(study, found) for found in results),
-        tables=tables,
-        figures=figures,
-        sections=[
-            Section(heading=f"{found.name}: patient by patient", parts=pair_charts(found.rows, ("dice", "fnr")))
-            for found in results
-            if len(found.rows) > 1
-        ],
+        summary="Does the refiner miss less, at the same share of false alarms? How much less, how sure is that, and what does it cost? "
+        "p-values are of a permutation test over patients, corrected for the targets of each comparison.",
+        points={found.name: sentences(study, found) for found in results},
+        sections=sections,
         details=[table for found in results for table in detail_tables(found)],
         settings={
             "recipe": study.recipe,
-            "length of a training": f"{study.minutes:g} minutes" if study.minutes is not None else f"{study.steps} steps",
+            "length of a training": _length(study, results),
             "seeds": ", ".join(map(str, study.seeds)),
-            **{f"{name}, length": f"{data.minutes:g} minutes" for name, data in study.sets.items() if data.minutes is not None},
             **({"settings": ", ".join(study.set)} if study.set else {}),
             "generators": "systems without refiner are scored by the generators of those with it"
             if study.share_generators
             else "those of systems that differ in the refiner alone are trained once",
-            "made with": ", ".join(sorted({_versions(found) for found in results})),
+            "trained with": "; ".join(sorted({_versions(found) for found in results})),
+            "tables made with": versions(),
+            "date": today(),
         },
     )
+
+
+def _length(study: Study, results: Sequence[SetResults]) -> str:
+    """What was asked of each set's trainings."""
+    lengths = {}
+    for found in results:
+        data = study.sets[found.name]
+        own = data.minutes is not None or data.steps is not None
+        minutes, steps = (data.minutes, data.steps) if own else (study.minutes, study.steps)
+        lengths[found.name] = f"{minutes:g} minutes" if minutes is not None else f"{steps} steps"
+    return ", ".join(f"{name}: {length}" for name, length in lengths.items())
 
 
 def _versions(found: SetResults) -> str:

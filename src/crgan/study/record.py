@@ -18,7 +18,8 @@ from crgan.errors import fail
 from crgan.evaluation.metrics import Metrics
 from crgan.evaluation.scores import Scores
 from crgan.files import atomic_write, read_json
-from crgan.study.sweeping import DialSweep, Sweep
+from crgan.study.dial_sweep import DialSweep
+from crgan.study.sweeping import Sweep
 
 FORMAT = 1
 RECORD = "result.json"

@@ -1,31 +1,28 @@
-"""How many voxels reach which probability, and what each setting of the dial gives: all that fair operating points are found from."""
+"""What every threshold of a system gives: the counts that fair operating points are found from.
+
+Systems differ in how sure they are, so that thresholds that serve one are too coarse for another. Each has its own, found on its
+validation patients: as close together as false positive rates can be matched by where its Dice is best, and wider apart further off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crgan.evaluation.operating_points import OperatingPoints, threshold_overlaps
+from crgan.evaluation.operating_points import OperatingPoints
 from crgan.evaluation.operating_points import gather as gather_points
-from crgan.evaluation.overlap import Overlap, compare
+from crgan.evaluation.overlap import Overlap
 from crgan.evaluation.predicted import Predicted
-from crgan.sweep.volumes import decide
+from crgan.evaluation.tally import VALUES, Tally, tally
 
-THRESHOLDS = (
-    *(0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04),
-    *(number / 40 for number in range(2, 39)),
-    *(0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 0.999),
-)
-"""What is marked at a setting: the voxels whose probability is at least this. Close enough to match false positive rates by."""
 NOTHING = 2.0
 """The setting that marks nothing, so that there is one for every false positive rate."""
-DIAL = tuple(number / 10 for number in range(1, 10))
-"""Values of p and q at which the dial is tried."""
+
+# False positive rates that thresholds are sought for, in octaves of the rate where the Dice is best.
+_OCTAVES = np.concatenate([np.arange(-6, -1, 0.5), np.arange(-1, 1, 1 / 16), np.arange(1, 6.1, 0.5)])
 
 Counts = tuple[tuple[int, ...], tuple[int, ...]]
 """Of the voxels of the truth, and of all others: how many lie below the first threshold, between the first two, and so on."""
@@ -37,12 +34,15 @@ class Sweep:
 
     Parameters
     ----------
+    thresholds
+        By target, ascending: a voxel is marked if its probability is at least this.
     patients
         Whose each case is, by case id.
     counts
         By target and case id.
     """
 
+    thresholds: Mapping[str, Sequence[float]]
     patients: Mapping[str, str]
     counts: Mapping[str, Mapping[str, Counts]]
 
@@ -50,12 +50,13 @@ class Sweep:
         """Rates at every threshold, of all patients or of one."""
         cases = [case for case, owner in self.patients.items() if patient in {None, owner}]
         overlaps = [_overlaps(self.counts[target][case]) for case in cases]
-        return gather_points((*THRESHOLDS, NOTHING), overlaps, [self.patients[case] for case in cases])
+        return gather_points((*self.thresholds[target], NOTHING), overlaps, [self.patients[case] for case in cases])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
         counts = {target: {case: [list(part) for part in both] for case, both in cases.items()} for target, cases in self.counts.items()}
-        return {"patients": dict(self.patients), "counts": counts}
+        thresholds = {target: list(values) for target, values in self.thresholds.items()}
+        return {"thresholds": thresholds, "patients": dict(self.patients), "counts": counts}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sweep:
@@ -63,88 +64,45 @@ class Sweep:
         counts = {
             target: {case: (tuple(true), tuple(other)) for case, (true, other) in cases.items()} for target, cases in data["counts"].items()
         }
-        return cls(patients=data["patients"], counts=counts)
+        thresholds = {target: tuple(values) for target, values in data["thresholds"].items()}
+        return cls(thresholds=thresholds, patients=data["patients"], counts=counts)
 
 
-def sweep_case(case: Predicted) -> dict[str, Counts]:
+def tally_case(case: Predicted) -> dict[str, Tally]:
     """Count a case by the probability of its voxels, target by target, where masks are compared."""
+    nothing = np.zeros(case.truth.shape[1:], bool)
     found = zip(case.targets, case.maps("probability"), case.truth, strict=True)
-    return {target: _counts(threshold_overlaps(values, truth, THRESHOLDS, within=case.judged)) for target, values, truth in found}
+    return {target: tally(values, truth, decided=nothing, within=case.judged) for target, values, truth in found}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DialSweep:
-    """Means over cases at every (p, q) of :data:`DIAL`, each target decided alone.
+def choose_thresholds(tallies: Iterable[Tally]) -> tuple[float, ...]:
+    """Find the thresholds of one target, from what its validation cases show together; ascending, each once.
 
-    Parameters
-    ----------
-    dice, fnr
-        By target: rows of p, columns of q; None where no case has the target.
+    Returns
+    -------
+    tuple of float
+        The one of the best Dice and those around it, whose false positive rates lie 1/16 of an octave apart up to twice and down
+        to half its rate, and half an octave up to 64 times and down to 1/64. Without voxels of the target those of 1 % stand
+        for the best.
     """
-
-    dice: Mapping[str, Sequence[Sequence[float | None]]]
-    fnr: Mapping[str, Sequence[Sequence[float | None]]]
-
-
-def sweep_dial(generator: Predicted, system: Predicted) -> dict[str, NDArray[np.float64]]:
-    """Dice and FNR of a case at every setting of the dial: by target ``(2, p, q)``, NaN where undefined.
-
-    Parameters
-    ----------
-    generator, system
-        The same case, by the generator alone and with the refiner's maps.
-    """
-    inside, found = system.judged, {}
-    # The refiner corrects the generator's decision by the likeliest class, not its mask, which has a threshold of its own.
-    first = decide(generator.maps_by_class("probability"), exclusive=system.scheme.exclusive)
-    if system.scheme.instances:  # a voxel that goes from inside to border stays in its object
-        first, corrected = np.asarray(first.any(axis=0, keepdims=True)), system.maps("probability")
-        missed, added = corrected * ~first, (1 - corrected) * first
-    else:
-        missed, added = system.maps("fn"), system.maps("fp")
-        first = (first | (added > 0)) & (missed == 0)  # calibration, class by class, may have let another class be the likeliest
-    for target, decided, fn, fp, truth in zip(system.targets, first, missed, added, system.truth, strict=True):
-        # What is kept depends on q alone, what is added on p alone (Eq. 7), so that they can be counted apart.
-        kept = [compare(decided & (fp <= q), truth, within=inside) for q in DIAL]
-        more = [compare(~decided & (fn >= p), truth, within=inside) for p in DIAL]
-        rates = [[_sum(one, other) for one in kept] for other in more]
-        found[target] = np.array([[[getattr(rate, name) for rate in row] for row in rates] for name in ("dice", "fnr")], np.float64)
-    return found
+    other, true = np.sum([each.counts[0] for each in tallies], axis=0)
+    # Voxels that reach each level, and none beyond the last.
+    marked_true, marked_other = (np.append(part[::-1].cumsum()[::-1], 0) for part in (true, other))
+    positives, negatives = int(marked_true[0]), max(int(marked_other[0]), 1)
+    best = int(np.argmax(2 * marked_true / np.maximum(marked_true + marked_other + positives, 1)))
+    rates = marked_other / negatives
+    centre = max(float(rates[best]), 1 / negatives) if positives else 0.01
+    # The lowest level at which no more than the rate is marked: rates fall as levels rise.
+    levels = np.searchsorted(-rates, -np.minimum(centre * 2.0**_OCTAVES, 1), side="left")
+    found = {*levels.tolist(), *([best] if positives else [])}
+    return tuple(float(VALUES[level]) for level in sorted(found) if level < len(VALUES))
 
 
-def mean_dial(cases: Sequence[Mapping[str, NDArray[np.float64]]]) -> DialSweep:
-    """Average what :func:`sweep_dial` gave of each case over those that have the target."""
-    means = {target: _nan_mean(np.stack([case[target] for case in cases])) for target in cases[0]}
-    dice, fnr = ({target: _plain(mean[index]) for target, mean in means.items()} for index in (0, 1))
-    return DialSweep(dice=dice, fnr=fnr)
-
-
-def _nan_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    counts = known.sum(axis=0)
-    return np.where(counts > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-
-
-def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if np.isnan(value) else round(float(value), 5) for value in row] for row in table]
-
-
-def _sum(kept: Overlap, more: Overlap) -> Overlap:
-    """The overlap of two masks that have no voxel in common, taken together."""
-    true, false = kept.true_positives + more.true_positives, kept.false_positives + more.false_positives
-    return Overlap(
-        true_positives=true,
-        false_positives=false,
-        false_negatives=kept.true_positives + kept.false_negatives - true,
-        true_negatives=kept.false_positives + kept.true_negatives - false,
-    )
-
-
-def _counts(overlaps: Sequence[Overlap]) -> Counts:
-    first = overlaps[0]
-    marked_true = (first.true_positives + first.false_negatives, *(overlap.true_positives for overlap in overlaps), 0)
-    marked_false = (first.false_positives + first.true_negatives, *(overlap.false_positives for overlap in overlaps), 0)
-    true, other = (tuple(more - fewer for more, fewer in pairwise(marked)) for marked in (marked_true, marked_false))
+def count(tallied: Tally, thresholds: Sequence[float]) -> Counts:
+    """Count the voxels of a case between thresholds."""
+    levels = np.searchsorted(VALUES, np.asarray(thresholds, np.float32), side="left")
+    below = np.pad(tallied.counts[0].cumsum(axis=1), ((0, 0), (1, 0)))  # of each level, the voxels that do not reach it
+    other, true = (tuple(np.diff(part[[0, *levels, len(VALUES)]]).tolist()) for part in below)
     return true, other
 
 

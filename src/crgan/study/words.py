@@ -24,9 +24,9 @@ def sentences(study: Study, found: SetResults) -> str:
     """Tell whether refinement lowers the FNR at a matched FPR, by how much, how sure that is, and what it costs."""
     row = headline(study, found)
     patients = len(set(next(iter(found.fair.values())).patients.values()))
-    about = f"{found.name}, {patients} test patient{'s' if patients != 1 else ''}: "
+    about = f"{patients} test patient{'s' if patients != 1 else ''}. "
     if row is None:
-        return about + "no system with a refiner was trained, so that nothing can be said of refinement."
+        return about + "No system with a refiner was trained, so that nothing can be said of refinement."
     others = [
         other.label
         for other in study.rows(found.name)
