@@ -35,18 +35,21 @@ def write_results(out: Path, study: Study, results: Sequence[SetResults]) -> Non
         _write(out / "paper-tables.csv", _paper_csv(paper))
     write_json(out / "comparison.json", {found.name: _comparison(found) for found in results})
     sections = [
-        Section(
-            heading=found.name,
-            parts=[
-                *write_figures(out / FIGURES, study, found, out),
-                *(pair_charts(found.rows, ("dice", "fnr")) if len(found.rows) > 1 else ()),
-                *tables[found.name],
-                *(as_table(table) for table in paper if table.set_name == found.name),
-            ],
-        )
-        for found in results
+        section for found in results for section in _sections(out, study, found, [*tables[found.name], *_of_set(paper, found.name)])
     ]
     _write_page(out / "report.html", study, results, sections)
+
+
+def _of_set(paper: Sequence[PaperTable], name: str) -> list[Table]:
+    return [as_table(table) for table in paper if table.set_name == name]
+
+
+def _sections(out: Path, study: Study, found: SetResults, tables: Sequence[Table]) -> list[Section]:
+    """What the page shows of a data set."""
+    sections = [Section(heading=found.name, parts=[*write_figures(out / FIGURES, study, found, out), *tables])]
+    if len(found.rows) > 1:
+        sections.append(Section(heading=f"{found.name}: patient by patient", parts=pair_charts(found.rows, ("dice", "fnr"))))
+    return sections
 
 
 def _tables(study: Study, found: SetResults) -> list[Table]:
