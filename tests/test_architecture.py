@@ -73,7 +73,7 @@ def test_layers_below_torch_do_not_import_it_at_module_level(repository: Path) -
 ORDER = [
     *("errors", "files", "arrays", "interruption", "progress", "conformal", "dial", "executors"),
     *("machine", "report", "cases", "preprocessing", "evaluation", "config", "planning"),
-    *("sequences", "networks", "sweep", "weights", "model", "training", "inference", "study"),
+    *("sequences", "networks", "sweep", "weights", "model", "ensemble", "training", "inference", "study"),
     *("console", "demo", "cli"),
 ]
 # What would be allowed by that, and is not wanted.

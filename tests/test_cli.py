@@ -233,6 +233,12 @@ class TestTrain:
         assert progress.note("heard") is None
         assert result.stdout == "Trained: RUN\n"
 
+    def test_an_ensemble_is_trained_by_one_option(self, crgan, calls, load_config) -> None:
+        train = calls("crgan.training.ensemble.train_ensemble", Path("RUN"))
+        assert crgan("train", "DATA", "--out", "RUN", "--steps", 9, "--ensemble", 3, "--resume").exit_code == 0
+        assert (train.args, train.kwargs["members"], train.kwargs["resume"]) == ((Path("DATA"), Path("RUN")), 3, True)
+        assert crgan("train", "DATA", "--out", "RUN", "--ensemble", 1).exit_code == 2
+
     def test_what_is_not_given_is_left_to_the_recipe(self, crgan, calls, load_config) -> None:
         train = calls("crgan.training.run.train", Path("RUN"))
         assert crgan("train", "DATA", "--out", "RUN", "--init", "OLD", "--overwrite").exit_code == 0
@@ -316,6 +322,11 @@ class TestPredict:
             "group": None,
         }
         assert result.stdout == "1 masks written to MASKS\n"
+
+    def test_several_runs_are_averaged(self, crgan, calls) -> None:
+        predict = calls("crgan.inference.predict.predict", [])
+        assert crgan("predict", "RUN", "OTHER", "IMAGES", "--out", "MASKS").exit_code == 0
+        assert predict.args == ([Path("RUN"), Path("OTHER")], Path("IMAGES"), Path("MASKS"))
 
     def test_the_dial_follows_an_aim_or_numbers_for_each_target(self, crgan, calls) -> None:
         predict = calls("crgan.inference.predict.predict", [])

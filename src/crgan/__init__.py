@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crgan.cases.integrity import check_cases as check
     from crgan.cases.layouts import open_dataset
     from crgan.config import Config, load_config
+    from crgan.ensemble import load_model
     from crgan.errors import CrganError
     from crgan.evaluation.compare import compare
     from crgan.evaluation.evaluate import evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from crgan.inference.predict import predict
     from crgan.model import Model
     from crgan.study.run import run_study as study
+    from crgan.training.ensemble import train_ensemble
     from crgan.training.run import train
 
 __all__ = [
@@ -34,10 +36,12 @@ __all__ = [
     "compare",
     "evaluate",
     "load_config",
+    "load_model",
     "open_dataset",
     "predict",
     "study",
     "train",
+    "train_ensemble",
 ]
 
 # Where each public name lives: module, and its name there.
@@ -52,10 +56,12 @@ _HOMES = {
     "compare": ("crgan.evaluation.compare", "compare"),
     "evaluate": ("crgan.evaluation.evaluate", "evaluate"),
     "load_config": ("crgan.config", "load_config"),
+    "load_model": ("crgan.ensemble", "load_model"),
     "open_dataset": ("crgan.cases.layouts", "open_dataset"),
     "predict": ("crgan.inference.predict", "predict"),
     "study": ("crgan.study.run", "run_study"),
     "train": ("crgan.training.run", "train"),
+    "train_ensemble": ("crgan.training.ensemble", "train_ensemble"),
 }
 
 

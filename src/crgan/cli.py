@@ -10,6 +10,7 @@ import faulthandler
 import shlex
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -177,6 +178,7 @@ def train(
     split: Annotated[Path | None, typer.Option(metavar="FILE", help="Split file; its training side is used.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="Fold of the split file.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="RUN", help="Start from the weights of this run.")] = None,
+    ensemble: Annotated[int | None, typer.Option(min=2, metavar="K", help="Train K members, which share --minutes or --steps.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Overwrite = False,
     device: Device = None,
@@ -193,6 +195,7 @@ def train(
     """Train the networks on a folder of labelled patients."""
     from crgan.config import load_config
     from crgan.console import terminal_progress
+    from crgan.training.ensemble import train_ensemble
     from crgan.training.run import train as train_run
 
     if resume and overwrite:
@@ -213,8 +216,9 @@ def train(
     }
     config = load_config(recipe=recipe, overrides=overrides or (), **settings)
     console = _console()
+    train_all = train_run if ensemble is None else partial(train_ensemble, members=ensemble)
     try:
-        run = train_run(
+        run = train_all(
             data,
             out,
             config=config,
@@ -233,7 +237,7 @@ def train(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `crgan train`.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folder of `crgan train`; of several the average is taken.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of patients in any layout, or one image file.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
     aim: Annotated[str | None, typer.Option(help="Turn the dial by validation: dice, max-fnr=0.1 or max-false-lesions=2.")] = None,
@@ -280,7 +284,7 @@ def predict(
 
     console = _console()
     masks = predict_masks(
-        run,
+        runs[0] if len(runs) == 1 else runs,
         images,
         out,
         aim=aim,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -358,9 +358,13 @@ class Model:
 def add_promise(path: Path | str, promise: Promise) -> None:
     """Write a promise into a model's description, in place of an earlier one of the same limit."""
     description = _model_folder(Path(path)) / _DESCRIPTION
-    data = read_json(description)
-    others = [found for found in data.get("promises", []) if (found["max_fnr"], found["per"]) != (promise.max_fnr, promise.per)]
-    write_json(description, {**data, "promises": [*others, promise.to_json()]})
+    write_json(description, with_promise(read_json(description), promise))
+
+
+def with_promise(described: Mapping[str, Any], promise: Promise) -> dict[str, Any]:
+    """A description that holds a promise, in place of an earlier one of the same limit."""
+    others = [found for found in described.get("promises", []) if (found["max_fnr"], found["per"]) != (promise.max_fnr, promise.per)]
+    return {**described, "promises": [*others, promise.to_json()]}
 
 
 def model_digest(path: Path | str) -> str:
@@ -404,6 +408,14 @@ def _model_folder(path: Path) -> Path:
         "There is no trained model here.",
         where=path,
         expected=f"a run folder of `crgan train`, or a model folder with {_DESCRIPTION}",
-        got="nothing there" if not path.exists() else "a run that has not ended" if (path / "config.yaml").exists() else "other files",
+        got=_found_instead(path),
         fix="name the folder given to `crgan train --out`; a run that was stopped goes on with --resume",
     )
+
+
+def _found_instead(path: Path) -> str:
+    if not path.exists():
+        return "nothing there"
+    if (path / "ensemble.json").exists():
+        return "an ensemble, which has no single model but those of its members"
+    return "a run that has not ended" if (path / "config.yaml").exists() else "other files"

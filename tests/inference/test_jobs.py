@@ -42,7 +42,7 @@ def job(patients: Path, trained: Path, tmp_path: Path) -> CaseJob:
 
 
 def test_a_job_that_runs_twice_leaves_the_same_file(job: CaseJob, trained: Path) -> None:
-    work = Worker(model=trained, digest=model_digest(trained), device="cpu", threads=1)
+    work = Worker(models=(trained,), digest=model_digest(trained), device="cpu", threads=1)
     work(job)
     once = content(job.out)
     work(job)
@@ -53,7 +53,7 @@ def test_a_worker_reads_the_model_once(job: CaseJob, trained: Path, monkeypatch:
     model = shutil.copytree(trained / "model", tmp_path / "model")
     loads, load = [], Model.load
     monkeypatch.setattr(Model, "load", lambda path, **settings: loads.append(path) or load(path, **settings))
-    work = Worker(model=model, digest=model_digest(model), device="cpu", threads=1)
+    work = Worker(models=(model,), digest=model_digest(model), device="cpu", threads=1)
     work(job)
     work(job)
     assert loads == [model]
@@ -61,7 +61,7 @@ def test_a_worker_reads_the_model_once(job: CaseJob, trained: Path, monkeypatch:
 
 def test_a_worker_that_sees_another_model_refuses(job: CaseJob, trained: Path) -> None:
     with pytest.raises(CrganError, match="another model in this place"):
-        Worker(model=trained, digest="0" * 64, device="cpu", threads=1)(job)
+        Worker(models=(trained,), digest="0" * 64, device="cpu", threads=1)(job)
     assert not job.masks[0].exists()
 
 

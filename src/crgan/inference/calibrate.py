@@ -12,12 +12,16 @@ from crgan.cases.labels import IGNORED
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_case
 from crgan.conformal import Counted, Promise, Unit, control, count
+from crgan.ensemble import add_promise_to_ensemble, is_ensemble, load_model
 from crgan.errors import CrganError, fail
 from crgan.files import read_json, write_json
 from crgan.inference.modalities import in_model_order
 from crgan.machine import prepare_machine
 from crgan.model import Model, add_promise
 from crgan.progress import Progress, Silent
+
+DATA = "data.json"
+"""Of a run: who learned what."""
 
 
 def calibrate(
@@ -73,7 +77,7 @@ def calibrate(
     if not 0 < max_fnr < 1:
         raise fail("The limit is no share.", where=f"--max-fnr {max_fnr:g}", expected="above 0 and below 1", fix="write for example 0.1")
     prepare_machine(threads)
-    model = Model.load(run, device=device)
+    model = load_model(run, device=device)
     dataset = open_dataset(data, layout=layout, pattern=pattern, group=group, labels=model.labels, need_labels=True)
     wanted = [case for case in dataset.labelled if cases is None or case.case_id in set(cases)]
     dataset = in_model_order(dataset, wanted, model.pipeline.modalities)
@@ -90,15 +94,15 @@ def calibrate(
             task.advance()
     found = {target: control(list(images.values()), max_fnr=max_fnr, target=target) for target, images in counted.items()}
     promise = Promise(max_fnr=max_fnr, per=per, targets=found)
-    add_promise(run, promise)
-    if (run / "model").is_dir():
+    (add_promise_to_ensemble if is_ensemble(run) else add_promise)(run, promise)
+    if (run / DATA).is_file():
         write_json(run / "calibration.json", {"patients": patients, **promise.to_json()})
     return promise
 
 
 def _refuse_known(run: Path, patients: Sequence[str]) -> None:
     """Refuse patients that the run was trained or validated on: of them it would promise too much."""
-    path = run / "data.json"
+    path = run / DATA
     if not path.is_file():
         return
     parts = read_json(path)["patients"]

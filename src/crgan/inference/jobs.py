@@ -23,10 +23,11 @@ from crgan.cases.reading import read_image
 from crgan.cases.volume import Geometry
 from crgan.conformal import Promise, promised_set
 from crgan.dial import Dial
+from crgan.ensemble import digest, load_model
 from crgan.errors import fail
 from crgan.inference.look import write_places
 from crgan.machine import prepare_machine
-from crgan.model import Model, Segmentation, model_digest
+from crgan.model import Model, Segmentation
 from crgan.preprocessing.prepared import Prepared
 
 
@@ -84,7 +85,7 @@ class CaseJob:
 class Worker:
     """How a worker process segments: the model, which it reads once, the device and the threads."""
 
-    model: Path
+    models: tuple[Path, ...]
     digest: str
     device: str
     threads: int | None
@@ -101,13 +102,13 @@ _ONE_AT_A_TIME = Lock()
 
 @lru_cache(maxsize=1)
 def _read_once(worker: Worker) -> Model:
-    if model_digest(worker.model) != worker.digest:
+    if digest(worker.models) != worker.digest:
         raise fail(
             "A worker finds another model in this place.",
-            where=worker.model,
+            where=worker.models[0],
             fix="put the model on a file system that all workers see under the same path",
         )
-    return Model.load(worker.model, device=worker.device)
+    return load_model(worker.models, device=worker.device)
 
 
 def segment_case(model: Model, job: CaseJob) -> None:

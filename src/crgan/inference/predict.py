@@ -14,6 +14,7 @@ from crgan.cases.integrity import check_cases
 from crgan.cases.layouts import open_dataset
 from crgan.conformal import Promise, Unit
 from crgan.dial import Thresholds
+from crgan.ensemble import digest, load_model
 from crgan.errors import CrganError, fail
 from crgan.executors import open_executor, work_through
 from crgan.files import write_json
@@ -22,12 +23,12 @@ from crgan.inference.modalities import in_model_order, on_model_grid
 from crgan.inference.naming import choose_naming, mask_paths
 from crgan.inference.record import Record
 from crgan.machine import prepare_machine
-from crgan.model import Model, model_digest
+from crgan.model import Model
 from crgan.progress import Progress, Silent
 
 
 def predict(
-    run: Path | str,
+    run: Path | str | Sequence[Path | str],
     images: Path | str,
     out: Path | str,
     *,
@@ -60,7 +61,7 @@ def predict(
     Parameters
     ----------
     run
-        The folder of a run or of a model.
+        The folder of a run or of a model; of an ensemble; or several of them, whose probabilities are averaged.
     images
         A folder in any layout, or one image file. Label files beside the images are ignored.
     out
@@ -128,9 +129,10 @@ def predict(
             got=f"--tta {tta} together with --max-fnr",
             fix="leave one of them out: calibration looked at each image once",
         )
-    model = Model.load(run, device=device)
+    runs = (Path(run),) if isinstance(run, Path | str) else tuple(Path(each) for each in run)
+    model = load_model(runs, device=device)
     dial = model.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
-    promise = None if max_fnr is None else _promise(model, max_fnr, per, where=run, generator_only=generator_only)
+    promise = None if max_fnr is None else _promise(model, max_fnr, per, where=runs[0], generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
     ordered = on_model_grid(in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities), model.pipeline.reference)
@@ -152,7 +154,7 @@ def predict(
         dicom_seg=dicom_seg,
     )
     jobs = [CaseJob(case=case, masks=masks[case.case_id], scheme=schemes[case.case_id], out=out, request=request) for case in ordered.cases]
-    record = Record(out, model=model_digest(run), request=request)
+    record = Record(out, model=digest(runs), request=request)
     if resume:
         left = record.left(jobs)
         if len(left) < len(jobs):
@@ -163,7 +165,7 @@ def predict(
     if naming is None:
         write_json(out / "labels.json", model.labels.to_json())
     with progress.task("segmenting", len(left)) as task:
-        for _ in _segment(left, model, run=run, device=device, threads=threads, workers=workers, scheduler=scheduler):
+        for _ in _segment(left, model, runs=runs, device=device, threads=threads, workers=workers, scheduler=scheduler):
             task.advance()
     return [path for paths in masks.values() for path in paths]
 
@@ -172,7 +174,7 @@ def _segment(
     jobs: Sequence[CaseJob],
     model: Model,
     *,
-    run: Path | str,
+    runs: Sequence[Path],
     device: str,
     threads: int | None,
     workers: int | None,
@@ -186,7 +188,7 @@ def _segment(
         return
     if scheduler is None and workers is not None and threads is None:
         threads = max(1, (os.cpu_count() or 1) // workers)
-    worker = Worker(model=Path(run).absolute(), digest=model_digest(run), device=device, threads=threads)
+    worker = Worker(models=tuple(each.absolute() for each in runs), digest=digest(runs), device=device, threads=threads)
     with open_executor(workers, scheduler) as executor:
         for case_id, _ in work_through(executor, worker, {job.case.case_id: job.absolute() for job in jobs}):
             yield case_id

@@ -29,7 +29,7 @@ def list_settings(model: Model) -> Table:
         rows=rows,
         note="Set for the best Dice on validation patients. False volume: falsely marked voxels, as a share of the true ones. "
         "False lesions: marks without any true voxel, per patient. `crgan predict --aim max-fnr=0.1` or "
-        "`--aim max-false-lesions=2` turns the dial to another place of the curves below.",
+        "`--aim max-false-lesions=2` turns the dial to another place of the curves.",
     )
 
 
@@ -58,7 +58,12 @@ def _lines(dials: dict[str, Dial], target: str) -> dict[str, list[tuple[float, f
 
 
 def _line(points: Sequence[Point]) -> list[tuple[float, float]]:
-    return sorted((point.false_volume, point.fnr) for point in points if point.false_volume <= _MOST_FALSE)
+    """The places that no other one beats, in misses and in false volume at once."""
+    line: list[tuple[float, float]] = []
+    for false_volume, fnr in sorted((point.false_volume, point.fnr) for point in points if point.false_volume <= _MOST_FALSE):
+        if not line or fnr < line[-1][1]:
+            line.append((false_volume, fnr))
+    return line
 
 
 def _words(target: str, lines: dict[str, list[tuple[float, float]]]) -> str:

@@ -36,6 +36,8 @@ class Patients:
         How to read and divide it, and how to preprocess.
     start
         The model to start from, whose preprocessing and labels are taken; None to begin anew.
+    pipeline
+        Preprocessing to take, in place of the start's or of one that is fitted.
     progress
         Follows the cases.
     scheduler
@@ -47,7 +49,16 @@ class Patients:
         If anything is wrong with the data.
     """
 
-    def __init__(self, data: Path, config: Config, start: Model | None, progress: Progress, *, scheduler: str | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        config: Config,
+        start: Model | None,
+        progress: Progress,
+        *,
+        pipeline: Pipeline | None = None,
+        scheduler: str | None = None,
+    ) -> None:
         settings = config.data
         dataset = open_dataset(
             data if scheduler is None else data.absolute(),
@@ -72,7 +83,9 @@ class Patients:
             raise fail("There are no labels to learn from.", where=data, fix="train on a folder with label files")
         self.labels: LabelScheme = dataset.labels
         fitted = [case for case in wanted if case.patient_id in self.partition.train]
-        self.pipeline = Pipeline.fit(fitted, dataset, settings=config.preprocessing, progress=progress) if start is None else start.pipeline
+        if pipeline is None and start is not None:
+            pipeline = start.pipeline
+        self.pipeline = pipeline or Pipeline.fit(fitted, dataset, settings=config.preprocessing, progress=progress)
         stored = prepare(
             wanted,
             dataset,

@@ -55,6 +55,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     init: Path | str | None = None,
+    preprocessing: Path | str | None = None,
     scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -75,6 +76,8 @@ def train(
         Throw away the run in ``out``.
     init
         A run or model to start from: its preprocessing, network sizes and weights.
+    preprocessing
+        A run or model whose preprocessing is taken and nothing else, so that both see the same voxels.
     scheduler
         Address of a Dask scheduler, on whose workers the patients are prepared; None for this process.
     progress
@@ -103,7 +106,16 @@ def train(
     fabric = _make_fabric(config, out)
     with launched(fabric):
         _train(
-            fabric, data, out, config=config, stored=stored_config, overwrite=overwrite, init=init, scheduler=scheduler, progress=progress
+            fabric,
+            data,
+            out,
+            config=config,
+            stored=stored_config,
+            overwrite=overwrite,
+            init=init,
+            like=preprocessing,
+            scheduler=scheduler,
+            progress=progress,
         )
     return out
 
@@ -117,6 +129,7 @@ def _train(
     stored: Config | None,
     overwrite: bool,
     init: Path | str | None,
+    like: Path | str | None,
     scheduler: str | None,
     progress: Progress,
 ) -> None:
@@ -126,7 +139,8 @@ def _train(
     if not fabric.is_global_zero:
         progress = Silent()  # of several processes that do the same the first one tells
     start = None if init is None else Model.load(init, device="cpu")
-    patients = Patients(data, config, start, progress, scheduler=scheduler)
+    pipeline = None if like is None else Model.load(like, device="cpu").pipeline
+    patients = Patients(data, config, start, progress, pipeline=pipeline, scheduler=scheduler)
     if stored is None:
         config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
         if fabric.is_global_zero:
