@@ -70,15 +70,12 @@ def monai(paths: Sequence[Path], spacing_mm: Spacing, *, crop: bool = False) -> 
     from monai import transforms
 
     keys = [f"image{number}" for number in range(len(paths))]
+    cut = transforms.CropForegroundd(keys, source_key=keys[0], select_fn=lambda image: image != 0, margin=2, allow_smaller=True)
     steps = [
         transforms.LoadImaged(keys, image_only=True),
         transforms.EnsureChannelFirstd(keys),
         transforms.Orientationd(keys, axcodes="RAS", labels=None),
-        *(
-            [transforms.CropForegroundd(keys, source_key=keys[0], select_fn=lambda image: image != 0, margin=2, allow_smaller=True)]
-            if crop
-            else []
-        ),
+        *([cut] if crop else []),
         transforms.NormalizeIntensityd(keys, nonzero=True, channel_wise=True),
         transforms.Spacingd(keys, pixdim=spacing_mm, mode="bilinear"),
     ]
