@@ -157,7 +157,10 @@ def count_values(labels: NDArray[Any]) -> dict[int, int]:
         return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
     total = np.zeros(high + 1, np.int64)
     for start in range(0, flat.size, 1 << 20):  # in parts: bincount turns what it counts into 64-bit integers
-        total += np.bincount(flat[start : start + (1 << 20)], minlength=high + 1)
+        part = flat[start : start + (1 << 20)]
+        marked = part[part != 0]  # of little marked little has to be counted
+        total += np.bincount(marked, minlength=high + 1)
+        total[0] += part.size - marked.size
     return {int(value): int(total[value]) for value in np.flatnonzero(total)}
 
 

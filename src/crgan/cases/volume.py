@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import nibabel as nib
 import numpy as np
@@ -42,7 +43,7 @@ class Geometry:
     @property
     def orientation(self) -> str:
         """The anatomical direction each axis runs to, nearest to, for example ``"RAS"``."""
-        return "".join(nib.orientations.aff2axcodes(self.affine))  # type: ignore[no-untyped-call]
+        return _orientation(np.asarray(self.affine, np.float64).tobytes())
 
     def matches(self, other: Geometry, *, tolerance_mm: float = 1e-2) -> bool:
         """Whether both grids put every voxel at the same place, within ``tolerance_mm`` at the far corners."""
@@ -52,6 +53,11 @@ class Geometry:
         homogeneous = np.vstack([corners, np.ones(corners.shape[1])])
         difference = (self.affine - other.affine) @ homogeneous
         return bool(np.abs(difference).max() <= tolerance_mm)
+
+
+@lru_cache(maxsize=256)  # it is asked for at every comparison of grids, and takes a millisecond
+def _orientation(affine: bytes) -> str:
+    return "".join(nib.orientations.aff2axcodes(np.frombuffer(affine).reshape(4, 4)))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

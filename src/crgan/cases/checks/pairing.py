@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from crgan.cases.labels import IGNORED
 from crgan.cases.regions import Box
 from crgan.cases.summary import Inspection, Probe
 from crgan.errors import Problem
+
+Integer = TypeVar("Integer", bound=np.integer)
 
 _PLACES = 2000  # of the label, and as many outside: more would not change a verdict
 _STARTS = 20_000  # labelled voxels from which the outside is looked for
@@ -57,7 +59,8 @@ def take_probe(codes: NDArray[np.uint8], box: Box, shape: tuple[int, int, int]) 
         None where fewer than 100 voxels are labelled or lie outside.
     """
     corner = np.array([part.start for part in box], np.int32)
-    inside = _sample(np.argwhere((codes > 0) & (codes != IGNORED)).astype(np.int32), _STARTS)
+    numbers = _sample(np.flatnonzero((codes > 0) & (codes != IGNORED)), _STARTS)
+    inside = np.stack(np.unravel_index(numbers, codes.shape), axis=1).astype(np.int32)
     if len(inside) < _FEWEST:
         return None
     # Just outside: the background two voxels beyond a labelled voxel, found by stepping out from many of them.
@@ -249,7 +252,7 @@ def _read(case: Case) -> list[NDArray[Any]]:
     return [channel for path in case.images for channel in read_volume(path).array]
 
 
-def _sample(places: NDArray[np.int32], most: int) -> NDArray[np.int32]:
+def _sample(places: NDArray[Integer], most: int) -> NDArray[Integer]:
     """At most ``most`` places, drawn the same way every time."""
     if len(places) <= most:
         return places
