@@ -95,7 +95,7 @@ def calibrate(
     found = {target: control(list(images.values()), max_fnr=max_fnr, target=target) for target, images in counted.items()}
     promise = Promise(max_fnr=max_fnr, per=per, targets=found)
     (add_promise_to_ensemble if is_ensemble(run) else add_promise)(run, promise)
-    if (run / DATA).is_file():
+    if (run / "model").is_dir() or is_ensemble(run):  # and not a model alone
         write_json(run / "calibration.json", {"patients": patients, **promise.to_json()})
     return promise
 
