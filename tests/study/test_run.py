@@ -47,7 +47,7 @@ def test_tables_hold_what_was_scored(finished: Path) -> None:
     assert systems == ["unet", "unet+refinement, its generator alone", "unet+refinement"]
     scored = json.loads((finished / "balls/unet/seed0/scores/scores.json").read_text())["summary"]
     (dice,) = [row for row in rows if (row["system"], row["target"], row["metric"]) == ("unet", next(iter(scored)), "dice")]
-    assert float(dice["mean"]) == pytest.approx(scored[dice["target"]]["dice"]["mean"], rel=1e-5)
+    assert float(dice["mean"]) == pytest.approx(scored[dice["target"]]["dice"]["mean"], rel=1e-4)
     markdown = (finished / "tables.md").read_text(encoding="utf-8")
     assert "**balls: Dice**" in markdown
     assert all(f"| {system} | " in markdown for system in systems)

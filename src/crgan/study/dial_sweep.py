@@ -70,7 +70,7 @@ def _nan_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if np.isnan(value) else round(float(value), 5) for value in row] for row in table]
+    return [[None if np.isnan(value) else round(float(value), 4) for value in row] for row in table]
 
 
 def _sum(kept: Overlap, more: Overlap) -> Overlap:

@@ -176,5 +176,5 @@ def _scores_from_json(data: Mapping[str, Any]) -> Scores:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Six digits: more than any table shows, and fewer than a file should carry."""
-    return None if value is None else float(f"{value:.6g}")
+    """Five digits: more than any table shows, and fewer than a file should carry."""
+    return None if value is None else float(f"{value:.5g}")

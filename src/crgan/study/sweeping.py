@@ -22,7 +22,7 @@ NOTHING = 2.0
 """The setting that marks nothing, so that there is one for every false positive rate."""
 
 # False positive rates that thresholds are sought for, in octaves of the rate where the Dice is best.
-_OCTAVES = np.concatenate([np.arange(-6, -1, 0.5), np.arange(-1, 1, 1 / 16), np.arange(1, 6.1, 0.5)])
+_OCTAVES = np.concatenate([np.arange(-6, -1), np.arange(-1, 1, 1 / 16), np.arange(1, 7)])
 
 Counts = tuple[tuple[int, ...], tuple[int, ...]]
 """Of the voxels of the truth, and of all others: how many lie below the first threshold, between the first two, and so on."""
@@ -82,7 +82,7 @@ def choose_thresholds(tallies: Iterable[Tally]) -> tuple[float, ...]:
     -------
     tuple of float
         The one of the best Dice and those around it, whose false positive rates lie 1/16 of an octave apart up to twice and down
-        to half its rate, and half an octave up to 64 times and down to 1/64. Without voxels of the target those of 1 % stand
+        to half its rate, and an octave up to 64 times and down to 1/64. Without voxels of the target those of 1 % stand
         for the best.
     """
     other, true = np.sum([each.counts[0] for each in tallies], axis=0)

@@ -12,6 +12,7 @@ from crgan.study.plan import REFINED, Row, Study
 from crgan.study.results import ALONE, SetResults
 
 _SIGNIFICANT = 0.05
+_WORTH_A_SHARE = 0.01  # of less than this being missed, a share more or less says nothing
 
 
 def headline(study: Study, found: SetResults) -> Row | None:
@@ -79,7 +80,7 @@ def _relative(found: SetResults, difference: Difference) -> str:
     """``anterior 0.120 → 0.110, 8 % less (p = 0.03)``."""
     before, after = (found.fair[name].summary[difference.target]["fnr_matched"].mean for name in (difference.first, difference.second))
     text = f"{difference.target} FNR {number(before)} → {number(after)}"
-    if before and difference.paired.difference is not None:
+    if before is not None and before >= _WORTH_A_SHARE and difference.paired.difference is not None:
         share = difference.paired.difference / before
         text += f", {abs(share):.0%} {'less' if share < 0 else 'more'}".replace("%", " %")
     p = p_value(difference.permutation_holm)
