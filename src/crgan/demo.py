@@ -56,7 +56,7 @@ class DemoSize:
     patients: int = 14
     unseen: int = 4
     shape: tuple[int, int, int] = (64, 80, 64)
-    steps: int = 240
+    steps: int = 400
     overrides: tuple[str, ...] = ()
 
 
