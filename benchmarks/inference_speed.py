@@ -68,6 +68,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 dataset, configuration = sys.argv[1:]
 folder = join(nnUNet_preprocessed, dataset)
 plans, description = load_json(join(folder, "nnUNetPlans.json")), load_json(join(folder, "dataset.json"))
+plans["continue_training"] = False
 trainer = nnUNetTrainer(plans, configuration, 0, description, torch.device("cpu"))
 trainer.initialize()
 maybe_mkdir_p(trainer.output_folder)
