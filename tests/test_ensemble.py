@@ -13,7 +13,7 @@ import torch
 
 from crgan.conformal import Guarantee, Promise
 from crgan.dial import Dial, Setting
-from crgan.ensemble import Ensemble, add_promise_to_ensemble, digest, join, load_model, save_ensemble
+from crgan.ensemble import Ensemble, add_promise, digest, join, load_model, save_ensemble
 from crgan.errors import CrganError
 from crgan.evaluation.temperature import Temperature, Temperatures
 from crgan.inference.predict import predict
@@ -126,7 +126,7 @@ def test_promises_are_kept_with_it(folder: Path) -> None:
     guarantee = Guarantee(sensitivity=0.9, patients=20, marked=0.1, missed=0.05)
     promise = Promise(max_fnr=0.1, per="voxel", targets={"whole": guarantee, "core": guarantee})
     for _ in range(2):
-        add_promise_to_ensemble(folder, promise)
+        add_promise(folder, promise)
     assert load_model(folder, device="cpu").promises == (promise,)
     assert digest(folder) == before
 

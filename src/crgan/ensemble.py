@@ -22,6 +22,7 @@ from crgan.errors import fail
 from crgan.evaluation.temperature import Temperature, Temperatures
 from crgan.files import read_json, write_json
 from crgan.model import Estimate, Model, model_digest, with_promise
+from crgan.model import add_promise as add_promise_to_model
 from crgan.sweep.volumes import decide
 
 DESCRIPTION = "ensemble.json"
@@ -151,9 +152,12 @@ def save_ensemble(run: Path, ensemble: Ensemble) -> None:
     )
 
 
-def add_promise_to_ensemble(run: Path, promise: Promise) -> None:
-    """Write a promise into an ensemble's description, in place of an earlier one of the same limit."""
-    write_json(run / DESCRIPTION, with_promise(read_json(run / DESCRIPTION), promise))
+def add_promise(run: Path, promise: Promise) -> None:
+    """Write a promise into the description of a model or an ensemble, in place of an earlier one of the same limit."""
+    if is_ensemble(run):
+        write_json(run / DESCRIPTION, with_promise(read_json(run / DESCRIPTION), promise))
+    else:
+        add_promise_to_model(run, promise)
 
 
 def _load_one(path: Path, device: str) -> Model:

@@ -12,16 +12,13 @@ from crgan.cases.labels import IGNORED
 from crgan.cases.layouts import open_dataset
 from crgan.cases.reading import read_case
 from crgan.conformal import Counted, Promise, Unit, control, count
-from crgan.ensemble import add_promise_to_ensemble, is_ensemble, load_model
+from crgan.ensemble import add_promise, is_ensemble, load_model
 from crgan.errors import CrganError, fail
 from crgan.files import read_json, write_json
 from crgan.inference.modalities import in_model_order
 from crgan.machine import prepare_machine
-from crgan.model import Model, add_promise
+from crgan.model import Model
 from crgan.progress import Progress, Silent
-
-DATA = "data.json"
-"""Of a run: who learned what."""
 
 
 def calibrate(
@@ -94,7 +91,7 @@ def calibrate(
             task.advance()
     found = {target: control(list(images.values()), max_fnr=max_fnr, target=target) for target, images in counted.items()}
     promise = Promise(max_fnr=max_fnr, per=per, targets=found)
-    (add_promise_to_ensemble if is_ensemble(run) else add_promise)(run, promise)
+    add_promise(run, promise)
     if (run / "model").is_dir() or is_ensemble(run):  # and not a model alone
         write_json(run / "calibration.json", {"patients": patients, **promise.to_json()})
     return promise
@@ -102,7 +99,7 @@ def calibrate(
 
 def _refuse_known(run: Path, patients: Sequence[str]) -> None:
     """Refuse patients that the run was trained or validated on: of them it would promise too much."""
-    path = run / DATA
+    path = run / "data.json"
     if not path.is_file():
         return
     parts = read_json(path)["patients"]

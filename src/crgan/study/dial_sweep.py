@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crgan.evaluation.means import known_mean
 from crgan.evaluation.overlap import Overlap, compare
 from crgan.evaluation.predicted import Predicted
 from crgan.sweep.volumes import decide
@@ -58,15 +59,9 @@ def sweep_dial(generator: Predicted, system: Predicted) -> dict[str, NDArray[np.
 
 def mean_dial(cases: Sequence[Mapping[str, NDArray[np.float64]]]) -> DialSweep:
     """Average what :func:`sweep_dial` gave of each case over those that have the target."""
-    means = {target: _nan_mean(np.stack([case[target] for case in cases])) for target in cases[0]}
+    means = {target: known_mean(np.stack([case[target] for case in cases])) for target in cases[0]}
     dice, fnr = ({target: _plain(mean[index]) for target, mean in means.items()} for index in (0, 1))
     return DialSweep(dice=dice, fnr=fnr)
-
-
-def _nan_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    counts = known.sum(axis=0)
-    return np.where(counts > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crgan.cases.labels import LabelScheme
 from crgan.dial import Curve, Dial, Point, Setting
+from crgan.evaluation.means import known_mean
 from crgan.training.judged import LEAST, Judged
 
 _STEPS = (LEAST, 0.003, 0.01, 0.03, *(step / 20 for step in range(1, 20)), 0.97, 0.99, 0.997, 0.999)
@@ -143,11 +144,5 @@ def _dice(hits: NDArray[np.int64] | int, false: NDArray[np.int64] | int, positiv
 
 def _patient_mean(values: _Values, owners: Sequence[str]) -> _Values:
     """Mean over the cases of each patient, then over patients ``(cases, S)`` to ``(S,)``; NaN counts for nothing, and is left if alone."""
-    rows = [_known_mean(values[[owner == patient for owner in owners]]) for patient in dict.fromkeys(owners)]
-    return _known_mean(np.stack(rows))
-
-
-def _known_mean(values: _Values) -> _Values:
-    known = ~np.isnan(values)
-    counts = known.sum(axis=0)
-    return np.where(counts > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+    rows = [known_mean(values[[owner == patient for owner in owners]]) for patient in dict.fromkeys(owners)]
+    return known_mean(np.stack(rows))
