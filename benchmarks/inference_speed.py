@@ -4,8 +4,7 @@ Every run is a process of its own, its start included, on two threads; time is w
 WORK already (phantoms, models, timings) is kept, so that the command goes on where it was stopped; delete `timings.json` to measure
 anew. At the end, and after every run, the table is printed.
 
-nnU-Net is measured too where its Python is named, from an environment of its own, made by
-    python -m venv NNUNET; NNUNET/bin/pip install torch==2.13.0 nnunetv2
+nnU-Net is measured too where its Python is named (benchmarks/nnunet.py says how it is installed):
     python benchmarks/inference_speed.py WORK brain --nnunet NNUNET/bin/python
 Its plans are those it makes by default for the same training phantoms; its weights are random, which changes neither the time nor
 the memory that a prediction takes. crgan is trained for --steps, because where its refiner looks depends on what its generator
@@ -23,6 +22,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import nnunet
 
 CRGAN = [Path(sys.executable).with_name("crgan")]
 TRAINING_PATIENTS = 6
@@ -61,16 +62,9 @@ TASKS = {
 
 # Makes nnU-Net's model folder with weights that were never trained; run by nnU-Net's Python.
 _UNTRAINED = """
-import sys, torch
-from batchgenerators.utilities.file_and_folder_operations import join, load_json, maybe_mkdir_p, save_json
-from nnunetv2.paths import nnUNet_preprocessed
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 dataset, configuration = sys.argv[1:]
-folder = join(nnUNet_preprocessed, dataset)
-plans, description = load_json(join(folder, "nnUNetPlans.json")), load_json(join(folder, "dataset.json"))
-plans["continue_training"] = False
-trainer = nnUNetTrainer(plans, configuration, 0, description, torch.device("cpu"))
-trainer.initialize()
+plans, description = read_plans(dataset)
+trainer = make_trainer(plans, description, configuration, 0)
 maybe_mkdir_p(trainer.output_folder)
 save_json(plans, join(trainer.output_folder_base, "plans.json"), sort_keys=False)
 save_json(description, join(trainer.output_folder_base, "dataset.json"), sort_keys=False)
@@ -95,10 +89,9 @@ class Bench:
 
     def __init__(self, work: Path, task: Task, *, steps: int, scale: int) -> None:
         self.work, self.task, self.steps, self.scale = work, task, steps, scale
-        self.environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
+        self.environment = nnunet.environment(work / "nnunet", threads=THREADS)
         self.raw = work / "nnunet" / "raw"
         self.dataset = f"Dataset001_{task.kind}"
-        self.environment |= {f"nnUNet_{name}": str(work / "nnunet" / name) for name in ("raw", "preprocessed", "results")}
 
     def phantoms(self, out: Path, shape: tuple[int, int, int], *, count: int, seed: int) -> Path:
         """Draw phantoms in nnU-Net's layout, which both read."""
@@ -149,7 +142,7 @@ class Bench:
             self._call([bin_ / "nnUNetv2_plan_experiment", "-d", 1])
         trained = self.work / "nnunet" / "results" / self.dataset / f"nnUNetTrainer__nnUNetPlans__{configuration}"
         if not (trained / "fold_0" / "checkpoint_final.pth").exists():
-            self._call([python, "-c", _UNTRAINED, self.dataset, configuration])
+            self._call([python, "-c", nnunet.TRAINER + _UNTRAINED, self.dataset, configuration])
 
     def measure(self, name: str, command: list[object]) -> None:
         """Time a command, unless it was timed before, and print the table."""

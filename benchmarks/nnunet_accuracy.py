@@ -6,14 +6,13 @@ in place of its 1000 epochs, and nothing is validated meanwhile. Planning and pr
 patients as it does by default, with mirroring. --crgan trains, on the same patients and threads, a system of ours for as long. Both
 are scored by `crgan evaluate`. The machine has to be idle.
 
-nnU-Net needs an environment of its own: python -m venv NNUNET; NNUNET/bin/pip install torch==2.13.0 nnunetv2
+benchmarks/nnunet.py says how nnU-Net is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+import nnunet
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import read_volume
 from crgan.cases.layouts import open_dataset
@@ -35,21 +35,13 @@ DATASET = f"Dataset{NUMBER:03}_data"
 
 # Trains for some minutes; run by nnU-Net's Python.
 _TRAIN = """
-import json, sys, time, torch
-from batchgenerators.utilities.file_and_folder_operations import join, load_json
-from nnunetv2.paths import nnUNet_preprocessed
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 dataset, minutes, threads = json.loads(sys.argv[1])
 torch.set_num_threads(threads)
 torch.manual_seed(0)
-folder = join(nnUNet_preprocessed, dataset)
-plans, description = load_json(join(folder, "nnUNetPlans.json")), load_json(join(folder, "dataset.json"))
 begun = time.monotonic()
-plans["continue_training"] = False
-trainer = nnUNetTrainer(plans, "2d", "all", description, torch.device("cpu"))
-trainer.initialize()
-trainer.on_train_start()
-trainer.network.train()
+plans, description = read_plans(dataset)
+trainer = make_trainer(plans, description, "2d", "all")
+begin(trainer)
 steps = 0
 while (passed := (time.monotonic() - begun) / (60 * minutes)) < 1:
     for group in trainer.optimizer.param_groups:
@@ -60,9 +52,7 @@ while (passed := (time.monotonic() - begun) / (60 * minutes)) < 1:
         print(f"{60 * minutes * passed:.0f} s, {steps} steps, loss {float(loss):.3f}", flush=True)
 trainer.save_checkpoint(join(trainer.output_folder, "checkpoint_final.pth"))
 print(f"{steps} steps", flush=True)
-for loader in (trainer.dataloader_train, trainer.dataloader_val):
-    if hasattr(loader, "_finish"):  # or its workers would outlive it
-        loader._finish()
+end_workers(trainer)
 """
 
 
@@ -79,9 +69,7 @@ class Bench:
         self.asked = asked
         self.work: Path = asked.work.absolute()
         self.bin: Path = asked.nnunet.parent
-        threads = str(asked.threads)
-        self.environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "nnUNet_n_proc_DA": str(asked.workers)}
-        self.environment |= {f"nnUNet_{name}": str(self.work / name) for name in ("raw", "preprocessed", "results")}
+        self.environment = nnunet.environment(self.work, threads=asked.threads, workers=asked.workers)
         self.side = [] if asked.split is None else ["--split", asked.split, *([] if asked.fold is None else ["--fold", asked.fold])]
 
     def nnunet(self) -> None:
@@ -92,7 +80,7 @@ class Bench:
         if not (self.work / "preprocessed" / DATASET / "nnUNetPlans.json").exists():
             self._call([self.bin / "nnUNetv2_plan_and_preprocess", "-d", NUMBER, "-c", "2d", "-np", 1, "-npfp", 1])
         if not list(results.glob("*/*/fold_all/checkpoint_final.pth")):
-            self._call([self.asked.nnunet, "-c", _TRAIN, json.dumps([DATASET, self.asked.minutes, self.asked.threads])])
+            self._call([self.asked.nnunet, "-c", nnunet.TRAINER + _TRAIN, json.dumps([DATASET, self.asked.minutes, self.asked.threads])])
         masks, options = self.work / "masks-nnunet", ["-d", NUMBER, "-f", "all", "-c", "2d", "-device", "cpu", "-npp", 1, "-nps", 1]
         begun = time.monotonic()
         self._call([self.bin / "nnUNetv2_predict", "-i", raw / "imagesTs", "-o", masks, *options])

@@ -5,8 +5,7 @@ on --threads threads; ours are sequences of 10 slices. Timed are whole steps: dr
 the optimiser. The discriminator of `rnn-cgan` takes part from the first step here; in recipe `default` it does in the last third.
 Rounds take turns, each in a process of its own, and the best one of each counts. The machine has to be idle.
 
-nnU-Net is measured too where its Python is named, from an environment of its own, made by
-    python -m venv NNUNET; NNUNET/bin/pip install torch==2.13.0 nnunetv2
+nnU-Net is measured too where its Python is named (benchmarks/nnunet.py says how it is installed):
     python benchmarks/training_speed.py WORK --nnunet NNUNET/bin/python
 Its network has as many stages and the same widths as the generator, which makes the parameters comparable; all else is its own: two
 convolutions a stage, deep supervision, its augmentation, in the training process and in two workers besides.
@@ -22,6 +21,8 @@ import sys
 import time
 from pathlib import Path
 
+import nnunet
+
 SIDE, LENGTH, SEQUENCES, GROUPS = 128, 10, 2, 2
 SLICES = GROUPS * SEQUENCES * LENGTH
 WIDTHS = (16, 32, 64, 96, 128)
@@ -31,26 +32,17 @@ WARM_UP = 3
 
 # One round of nnU-Net's trainer; run by its own Python.
 _NNUNET = """
-import json, sys, time, torch
-from batchgenerators.utilities.file_and_folder_operations import join, load_json
-from nnunetv2.paths import nnUNet_preprocessed
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 dataset, side, slices, widths, steps, warm_up, threads = json.loads(sys.argv[1])
 torch.set_num_threads(threads)
-folder = join(nnUNet_preprocessed, dataset)
-plans, description = load_json(join(folder, "nnUNetPlans.json")), load_json(join(folder, "dataset.json"))
-plan = plans["configurations"]["2d"]
+plans, description = read_plans(dataset)
+plan, stages = plans["configurations"]["2d"], len(widths)
 plan |= {"patch_size": [side, side], "batch_size": slices}
-stages = len(widths)
 plan["architecture"]["arch_kwargs"] |= {
     "n_stages": stages, "features_per_stage": widths, "kernel_sizes": [[3, 3]] * stages,
     "strides": [[1, 1]] + [[2, 2]] * (stages - 1), "n_conv_per_stage": [2] * stages, "n_conv_per_stage_decoder": [2] * (stages - 1),
 }
-plans["continue_training"] = False
-trainer = nnUNetTrainer(plans, "2d", "all", description, torch.device("cpu"))
-trainer.initialize()
-trainer.on_train_start()
-trainer.network.train()
+trainer = make_trainer(plans, description, "2d", "all")
+begin(trainer)
 for number in range(warm_up + steps):
     if number == warm_up:
         begun = time.perf_counter()
@@ -58,9 +50,7 @@ for number in range(warm_up + steps):
 seconds = (time.perf_counter() - begun) / steps
 parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
 print("ROUND", json.dumps({"seconds": seconds, "parameters": parameters}), flush=True)
-for loader in (trainer.dataloader_train, trainer.dataloader_val):
-    if hasattr(loader, "_finish"):  # or its workers would outlive it
-        loader._finish()
+end_workers(trainer)
 """
 
 
@@ -108,25 +98,24 @@ def round_of_ours(data: Path, system: str, steps: int, threads: int) -> dict[str
 class Bench:
     """The folder, and the rounds that are run in it."""
 
-    def __init__(self, work: Path, *, steps: int, threads: int, nnunet: Path | None) -> None:
+    def __init__(self, work: Path, *, steps: int, threads: int, python: Path | None) -> None:
         self.data = work / "raw" / DATASET
-        self.steps, self.threads, self.nnunet = steps, threads, nnunet
-        self.environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self.environment |= {f"nnUNet_{name}": str(work / name) for name in ("raw", "preprocessed", "results")}
+        self.steps, self.threads, self.python = steps, threads, python
+        self.environment = nnunet.environment(work, threads=threads)
         if not (self.data / "dataset.json").exists():
             crgan, shape = Path(sys.executable).with_name("crgan"), [str(side) for side in SHAPE]
             self._run([crgan, "phantom", "brain", "--out", self.data, "-n", PATIENTS, "--layout", "nnunet", "--shape", *shape])
-        if nnunet is not None and not (work / "preprocessed" / DATASET / "nnUNetPlans.json").exists():
-            self._run([nnunet.with_name("nnUNetv2_plan_and_preprocess"), "-d", 1, "-c", "2d", "-np", 1, "-npfp", 1])
+        if python is not None and not (work / "preprocessed" / DATASET / "nnUNetPlans.json").exists():
+            self._run([python.with_name("nnUNetv2_plan_and_preprocess"), "-d", 1, "-c", "2d", "-np", 1, "-npfp", 1])
 
     def contestants(self) -> dict[str, list[object]]:
         """The commands of one round, by what they measure."""
         itself = [sys.executable, __file__, self.data, "--steps", self.steps, "--threads", self.threads, "--system"]
         found: dict[str, list[object]] = {f"crgan, {system}": [*itself, system] for system in ("rnn-unet", "rnn-cgan", "unet")}
-        if self.nnunet is not None:
+        if self.python is not None:
             asked = json.dumps([DATASET, SIDE, SLICES, WIDTHS, self.steps, WARM_UP, self.threads])
             for workers in (0, 2):
-                found[f"nnU-Net 2D, {workers} workers"] = [self.nnunet, "-c", _NNUNET, asked]
+                found[f"nnU-Net 2D, {workers} workers"] = [self.python, "-c", nnunet.TRAINER + _NNUNET, asked]
         return found
 
     def measure(self, name: str, command: list[object]) -> dict[str, float]:
@@ -168,7 +157,7 @@ def main() -> None:
     if asked.system:
         print("ROUND", json.dumps(round_of_ours(asked.work, asked.system, asked.steps, asked.threads)))
         return
-    bench = Bench(asked.work.absolute(), steps=asked.steps, threads=asked.threads, nnunet=asked.nnunet)
+    bench = Bench(asked.work.absolute(), steps=asked.steps, threads=asked.threads, python=asked.nnunet)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in bench.contestants()}
     for number in range(asked.rounds):
         print(f"round {number + 1} of {asked.rounds}; load {os.getloadavg()[0]:.1f}", flush=True)
