@@ -128,3 +128,13 @@ def test_json_and_back() -> None:
 def test_the_point_of_a_setting() -> None:
     assert DIAL.curves["WT"].at(Setting(p=0.3, q=0.7)) == EASY[1]
     assert DIAL.curves["WT"].at(Setting(p=0.3, q=0.8)) is None
+
+
+def test_the_least_volume_goes_with_the_settings() -> None:
+    dial = Dial(settings=DIAL.settings, curves=DIAL.curves, smallest_mm3={"WT": 30.5})
+    assert dial.turned() is dial
+    assert dial.turned(aim="dice") is dial
+    assert dial.turned(aim="max-fnr=0.5").smallest_mm3 == {}
+    assert dial.turned(p=0.4).smallest_mm3 == {}
+    back = Dial.from_json(json.loads(json.dumps(dial.to_json())))
+    assert back.smallest_mm3 == {"WT": 30.5}

@@ -7,7 +7,7 @@ will show: the fewer patients there were, the further the two may lie from each 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from crgan.errors import CrganError, Problem, fail
@@ -140,10 +140,14 @@ class Dial:
         Of each target, in the order of the label scheme; as training left it, those of the best Dice.
     curves
         What validation patients showed, by target; empty where nothing was measured.
+    smallest_mm3
+        The volume from which on a piece of a target's mask is believed; targets without a limit are left out. It goes with
+        the settings: a dial that is turned has none.
     """
 
     settings: Mapping[str, Setting]
     curves: Mapping[str, Curve]
+    smallest_mm3: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def neutral(cls, targets: Sequence[str]) -> Dial:
@@ -185,7 +189,7 @@ class Dial:
             If both are given, a threshold is none, or no setting of a target kept to the aim's limit on validation patients.
         """
         if aim is None:
-            return self._set_to(p=p, q=q)
+            return self if p is None and q is None else self._set_to(p=p, q=q)
         if p is not None or q is not None:
             raise fail("The dial cannot follow an aim and be set by hand.", got=f"--aim {aim} and thresholds", fix="give one of them")
         return self._towards(Aim.parse(aim))
@@ -229,6 +233,8 @@ class Dial:
         found: dict[str, Any] = {}
         for target, setting in self.settings.items():
             found[target] = asdict(setting)
+            if target in self.smallest_mm3:
+                found[target]["smallest_mm3"] = self.smallest_mm3[target]
             if target in self.curves:
                 curve = self.curves[target]
                 columns = {name: [round(getattr(point, name), 5) for point in curve.points] for name in _COLUMNS}
@@ -245,7 +251,8 @@ class Dial:
                 points = tuple(Point(**dict(zip(_COLUMNS, map(float, row), strict=True))) for row in rows)
                 curves[target] = Curve(patients=int(found["patients"]), points=points)
         settings = {target: Setting(p=float(found["p"]), q=float(found["q"])) for target, found in data.items()}
-        return cls(settings=settings, curves=curves)
+        smallest = {target: float(found["smallest_mm3"]) for target, found in data.items() if "smallest_mm3" in found}
+        return cls(settings=settings, curves=curves, smallest_mm3=smallest)
 
 
 _COLUMNS = tuple(field.name for field in fields(Point))

@@ -29,6 +29,7 @@ from crgan.preprocessing.pipeline import Pipeline
 from crgan.preprocessing.prepared import Prepared
 from crgan.sweep.decision import against_rivals, decide_corrected, least_marked
 from crgan.sweep.instances import grow_in_frames, grow_instances
+from crgan.sweep.pieces import drop_small
 from crgan.sweep.scratch import scratch_zeros
 from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
@@ -137,6 +138,7 @@ class Model:
         aim: str | None = None,
         fn_threshold: Thresholds | None = None,
         fp_threshold: Thresholds | None = None,
+        smallest_mm3: Mapping[str, float] | None = None,
         generator_only: bool = False,
         maps: bool = False,
         tta: int = 0,
@@ -159,6 +161,9 @@ class Model:
             ``"max-false-lesions=2"``; None for the best Dice.
         fn_threshold, fp_threshold
             p and q of the dial, for all targets or for each by name; the model's own if None.
+        smallest_mm3
+            Drop the pieces of a target, by name, that are smaller than this; None for what was chosen on validation patients, or
+            for nothing where the dial is turned. Instances and maps are left as they are.
         generator_only
             Leave the refiner out. The dial is then a threshold t of the generator's probabilities, p = t and q = 1 − t.
         maps
@@ -210,6 +215,8 @@ class Model:
             grow = grow_in_frames if movie else grow_instances
             instances = grow(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
             return Segmentation(instances, *(() if kept is None else kept))
+        limits = dial.smallest_mm3 if smallest_mm3 is None else smallest_mm3
+        labels = drop_small(labels, self.labels, limits, prepared.geometry.original_spacing_mm)
         return Segmentation(labels, *(() if kept is None else kept))
 
     def turned(

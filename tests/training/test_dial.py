@@ -11,7 +11,7 @@ from crgan.dial import Dial, Setting
 from crgan.evaluation.lesions import compare_lesions
 from crgan.evaluation.overlap import compare
 from crgan.sweep.decision import decide_corrected
-from crgan.training.dial import find_dial
+from crgan.training.dial import find_dial, find_smallest
 from crgan.training.judged import Answer, Judged
 
 ONE = LabelScheme(classes={1: "lesion"})
@@ -21,7 +21,7 @@ REGIONS = LabelScheme(classes={1: "rim", 2: "core"}, regions={"whole": (1, 2), "
 
 def answer(codes: np.ndarray, decided: np.ndarray, corrected: np.ndarray, *, patient: str = "p1") -> Answer:
     known = None if (codes != IGNORED).all() else codes != IGNORED
-    case = SimpleNamespace(case_id=patient, patient_id=patient, label=codes.astype(np.uint8), known=known)
+    case = SimpleNamespace(case_id=patient, patient_id=patient, label=codes.astype(np.uint8), known=known, spacing_mm=(1.0, 1.0, 2.0))
     values = corrected.astype(np.float16)
     return Answer(case=case, decided=decided, corrected=values, probabilities=values)
 
@@ -60,9 +60,9 @@ def test_by_hand() -> None:
     """Three true voxels in two lesions; one left out at FN = .42; a false alarm of one voxel at .22."""
     codes = [1, 1, 0, 1, 0, 0]
     decided = [1, 1, 0, 0, 0, 0]
-    found = find([row(codes, decided, [0.9, 0.8, 0.0, 0.42, 0.0, 0.22])], ONE, refined=True)
+    found = find([row(codes, decided, [0.9, 0.8, 0.0, 0.42, 0.0, 0.22], patient=patient) for patient in ("p1", "p2")], ONE, refined=True)
     curve = found.curves["lesion"]
-    assert curve.patients == 1
+    assert curve.patients == 2
     assert found.settings["lesion"].p == 0.4  # the nearest to neutral that takes the voxel in: all right
     assert found.settings["lesion"].q == 0.5
     best = curve.at(found.settings["lesion"])
@@ -75,7 +75,8 @@ def test_by_hand() -> None:
 
 
 def test_a_threshold_is_a_dial_with_one_hand() -> None:
-    found = find([row([1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0.9, 0.42, 0.32, 0.22, 0.12])], ONE, refined=False)
+    both = [row([1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0.9, 0.42, 0.32, 0.22, 0.12], patient=patient) for patient in ("p1", "p2")]
+    found = find(both, ONE, refined=False)
     points = found.curves["lesion"].points
     assert all(point.p + point.q == pytest.approx(1) for point in points)
     assert found.settings["lesion"].p == pytest.approx(0.2)  # Dice 6/7 with one false voxel, against 4/5
@@ -118,7 +119,7 @@ def figures(each: Answer, labels: LabelScheme, settings: list[Setting], number: 
 
 
 def test_curves_only_fall_and_the_best_is_the_best() -> None:
-    answers = [noisy(seed, ONE, patient=f"p{seed}") for seed in range(3)]
+    answers = [noisy(1, ONE, patient=patient) for patient in ("p1", "p2", "p3")]  # all alike, so no difference is chance
     found = find(answers, ONE, refined=True)
     curve = found.curves["lesion"]
     best = curve.at(found.settings["lesion"])
@@ -127,6 +128,16 @@ def test_curves_only_fall_and_the_best_is_the_best() -> None:
     frontier = [point for point in curve.points if point.setting not in (Setting(), found.settings["lesion"])]
     assert (np.diff([point.fnr for point in frontier]) > 0).all()
     assert (np.diff([point.false_volume for point in frontier]) < 0).all()
+
+
+def test_the_dial_is_not_turned_for_the_sake_of_one_patient() -> None:
+    """Turning it gains .33 of Dice in one patient and costs .05 in each of two: .08 on average, with a standard error of .13."""
+    gains = row([1, 1, 1, 1], [1, 1, 0, 0], [0.99, 0.99, 0.42, 0.42])
+    costs = [row([1] * 10 + [0], [1] * 10 + [0], [0.99] * 10 + [0.42], patient=patient) for patient in ("p2", "p3")]
+    assert find([gains, *costs], ONE, refined=True).is_neutral
+    assert find([gains], ONE, refined=True).is_neutral  # one patient is no evidence
+    alike = [row([1, 1, 1, 1], [1, 1, 0, 0], [0.99, 0.99, 0.42, 0.42], patient=patient) for patient in ("p2", "p3")]
+    assert find([gains, *alike], ONE, refined=True).settings["lesion"].p == 0.4
 
 
 def test_the_neutral_setting_stays_where_none_is_better() -> None:
@@ -140,7 +151,7 @@ def test_the_neutral_setting_stays_where_none_is_better() -> None:
 def test_a_target_that_no_patient_has_stays_neutral() -> None:
     codes, decided = np.array([1, 1, 0]).reshape(1, 1, 3), np.zeros((2, 1, 1, 3), bool)
     corrected = np.array([[0.42, 0.42, 0.0], [0.3, 0.0, 0.3]]).reshape(2, 1, 1, 3)
-    found = find([answer(codes, decided, corrected)], CLASSES, refined=True)
+    found = find([answer(codes, decided, corrected, patient=patient) for patient in ("p1", "p2")], CLASSES, refined=True)
     assert found.settings["core"] == Setting()
     assert (found.curves["core"].patients, found.curves["core"].points) == (0, ())
     assert found.settings["rim"].p == pytest.approx(0.4)
@@ -157,3 +168,42 @@ def test_an_image_without_the_target_counts_its_false_lesions_alone() -> None:
     answers = [row([1, 0, 0, 0], [1, 0, 0, 0], [1.0, 0, 0, 0]), row([0] * 4, [1, 0, 1, 0], [0.9, 0, 0.9, 0], patient="p2")]
     neutral = find(answers, ONE, refined=True).curves["lesion"].at(Setting())
     assert (neutral.dice, neutral.fnr, neutral.false_volume, neutral.false_lesions) == (1, 0, 2, 1)
+
+
+def test_pieces_that_are_always_wrong_are_dropped() -> None:
+    """A lesion of four voxels found as three, and false pieces of one and two: only those are smaller."""
+    codes = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    decided = [1, 1, 1, 0, 0, 1, 0, 1, 1, 0]
+    values = [0.99, 0.99, 0.99, 0.0, 0.0, 0.99, 0.0, 0.99, 0.99, 0.0]
+    found = find([row(codes, decided, values)], ONE, refined=True)
+    assert found.smallest_mm3 == {"lesion": 6.0}  # three voxels of 2 mm³: of all volumes that drop both the smallest
+
+
+def test_no_lesion_that_is_found_is_dropped() -> None:
+    large, false = [1] * 9, [0, 1, 1, 0, 1, 1, 0, 1, 1]
+    first = row([*large, *[0] * 9], [*large, *false], [0.99 * each for each in [*large, *false]])
+    small = row([1, 0, 0], [1, 0, 0], [0.99, 0.0, 0.0], patient="p2")
+    assert find([first], ONE, refined=True).smallest_mm3 == {"lesion": 18.0}
+    assert find([first, small], ONE, refined=True).smallest_mm3 == {}
+
+
+def test_nothing_is_dropped_without_need_or_knowledge() -> None:
+    right = row([1, 1, 0], [1, 1, 0], [0.99, 0.99, 0.0])
+    nothing = row([0, 0, 0], [1, 0, 0], [0.99, 0.0, 0.0])
+    assert find([right], ONE, refined=True).smallest_mm3 == {}
+    assert find([nothing], ONE, refined=True).smallest_mm3 == {}  # nobody has the target
+    assert find([], ONE, refined=True).smallest_mm3 == {}
+
+
+def test_instances_are_never_dropped() -> None:
+    cells = LabelScheme(classes={1: "cell"}, instances=True)
+    assert find_smallest([], cells, [Setting()] * len(cells.targets)) == {}
+
+
+def test_a_piece_in_a_lesion_counts_by_its_largest() -> None:
+    """Two pieces touch one lesion: the smaller may go."""
+    judged = Judged(row([1, 1, 1, 1, 1, 0], [1, 0, 1, 1, 1, 0], [0.99, 0.0, 0.99, 0.99, 0.99, 0.0]), ONE)
+    pieces = judged.pieces(np.array([True, False, True, True, True]), 0)  # of the voxels that matter
+    assert pieces.mm3.tolist() == [2.0, 6.0]
+    assert pieces.hits.tolist() == pieces.voxels.tolist() == [1, 3]
+    assert pieces.holding_mm3.tolist() == [6.0]

@@ -47,8 +47,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        settings = {target: asdict(setting) for target, setting in self.dial.settings.items()}
-        return {**asdict(self), "dial": settings, "promise": None if self.promise is None else self.promise.to_json()}
+        dial = replace(self.dial, curves={}).to_json()
+        return {**asdict(self), "dial": dial, "promise": None if self.promise is None else self.promise.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,7 @@ def segment_case(model: Model, job: CaseJob) -> None:
         case_id=case.case_id,
         fn_threshold=request.dial.by_target("p"),
         fp_threshold=request.dial.by_target("q"),
+        smallest_mm3=request.dial.smallest_mm3,
         generator_only=request.generator_only,
         maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
         tta=request.tta,

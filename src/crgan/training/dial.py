@@ -20,7 +20,7 @@ from crgan.evaluation.means import known_mean
 from crgan.training.judged import LEAST, Judged
 
 _STEPS = (LEAST, 0.003, 0.01, 0.03, *(step / 20 for step in range(1, 20)), 0.97, 0.99, 0.997, 0.999)
-# Of settings whose Dice differs by no more than this the one nearest to the neutral one is taken: the rest is chance.
+# So much Dice is chance, whatever its standard error.
 _AS_GOOD = 0.001
 # Points of a curve, besides the neutral and the best: each is 15 to 20 % of the misses away from the next.
 _MOST_POINTS = 24
@@ -30,7 +30,9 @@ _Values = NDArray[np.float64]
 
 
 def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) -> Dial:
-    """Find the setting of each target with the best Dice, and measure others to choose from.
+    """Find the setting of each target for the best Dice, and measure others to choose from.
+
+    Of the settings that are as good as the best one, by one standard error over the patients, it is the one nearest to neutral.
 
     Parameters
     ----------
@@ -59,7 +61,47 @@ def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) ->
         points = [_measure(cases, [*best[:number], setting, *best[number + 1 :]], number) for setting in dict.fromkeys(wanted)]
         points.sort(key=lambda point: (point.fnr, point.false_volume))
         curves[target] = Curve(patients=found.patients, points=tuple(points))
-    return Dial(settings=dict(zip(labels.targets, best, strict=True)), curves=curves)
+    return Dial(settings=dict(zip(labels.targets, best, strict=True)), curves=curves, smallest_mm3=find_smallest(cases, labels, best))
+
+
+def find_smallest(cases: Sequence[Judged], labels: LabelScheme, settings: Sequence[Setting]) -> dict[str, float]:
+    """Find the volume below which the pieces of a target's mask had better be dropped.
+
+    Parameters
+    ----------
+    cases
+        What the system says of the validation cases.
+    labels
+        What the targets are; objects that are instances are never dropped.
+    settings
+        Where the dial stands.
+
+    Returns
+    -------
+    dict
+        By target, in mm³; targets whose Dice it would raise by no more than chance are left out. No lesion that is found, of any
+        validation patient, would be lost by it. Of volumes that are as good the smallest.
+    """
+    if labels.instances:
+        return {}
+    masks, owners = [case.decide(settings) for case in cases], [case.patient for case in cases]
+    found = {}
+    for number, target in enumerate(labels.targets):
+        pieces = [case.pieces(mask[number], number) for case, mask in zip(cases, masks, strict=True)]
+        holding = np.concatenate([each.holding_mm3 for each in pieces]) if pieces else np.empty(0)
+        if not len(holding):
+            continue
+        volumes = np.unique(np.concatenate([[0.0], *(each.mm3 for each in pieces)]))
+        volumes = volumes[volumes <= holding.min()]
+        table = []
+        for case, each in zip(cases, pieces, strict=True):
+            stays = each.mm3[:, None] >= volumes
+            hits = (each.hits[:, None] * stays).sum(axis=0)
+            table.append(_dice(hits, (each.voxels[:, None] * stays).sum(axis=0) - hits, case.tallies[number].positives))
+        means = _patient_mean(np.stack(table), owners)
+        if means.max() > means[0] + _AS_GOOD:
+            found[target] = float(volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]])
+    return found
 
 
 class _Alone:
@@ -79,10 +121,23 @@ class _Alone:
         self.best, self.frontier = Setting(), list[Setting]()
         if self.patients:
             turn = np.array([abs(setting.p - 0.5) + abs(setting.q - 0.5) for setting in settings])
-            means = _patient_mean(np.stack(dice), owners)
-            good = np.flatnonzero(means >= means.max() - _AS_GOOD)
+            good = np.flatnonzero(_as_good_as_the_best(_by_patient(np.stack(dice), owners)))
             self.best = settings[good[turn[good].argmin()]]
             self.frontier = [settings[place] for place in _frontier(_patient_mean(np.stack(fnr), owners), false / true, turn)]
+
+
+def _as_good_as_the_best(dice: _Values) -> NDArray[np.bool_]:
+    """Which settings of ``(patients, S)``, NaN without truth, are behind the best one by no more than the standard error of that.
+
+    The best setting of a few patients fits them and not new ones: this rule of one standard error (Breiman et al., 1984) leaves the
+    dial where it is unless turning it pays in most of them. Of a single patient nothing is believed.
+    """
+    known = dice[~np.isnan(dice).any(axis=1)]
+    if len(known) == 1:
+        return np.ones(dice.shape[1], bool)
+    behind = known[:, [known.mean(axis=0).argmax()]] - known
+    error = behind.std(axis=0, ddof=1) / np.sqrt(len(known))
+    return np.asarray(behind.mean(axis=0) <= np.maximum(error, _AS_GOOD))
 
 
 def _frontier(fnr: _Values, false: _Values, turn: _Values) -> list[int]:
@@ -144,5 +199,9 @@ def _dice(hits: NDArray[np.int64] | int, false: NDArray[np.int64] | int, positiv
 
 def _patient_mean(values: _Values, owners: Sequence[str]) -> _Values:
     """Mean over the cases of each patient, then over patients ``(cases, S)`` to ``(S,)``; NaN counts for nothing, and is left if alone."""
-    rows = [known_mean(values[[owner == patient for owner in owners]]) for patient in dict.fromkeys(owners)]
-    return known_mean(np.stack(rows))
+    return known_mean(_by_patient(values, owners))
+
+
+def _by_patient(values: _Values, owners: Sequence[str]) -> _Values:
+    """Mean over the cases of each patient: ``(cases, S)`` to ``(patients, S)``."""
+    return np.stack([known_mean(values[[owner == patient for owner in owners]]) for patient in dict.fromkeys(owners)])

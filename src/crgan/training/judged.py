@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import cc3d
 import numpy as np
@@ -62,6 +63,7 @@ class Judged:
     def __init__(self, answer: Answer, labels: LabelScheme) -> None:
         truth, known = truth_masks(answer.case, labels), answer.case.known
         self.patient = answer.case.patient_id
+        self._voxel_mm3 = prod(answer.case.spacing_mm)
         self.exclusive = labels.exclusive
         self.tallies: list[Tally] = [
             tally(values, true, decided=decided, within=known)
@@ -95,10 +97,42 @@ class Judged:
         count = int(lesions.max(initial=0))
         return int(marks.max(initial=0)) - touching, found / count if count else np.nan
 
+    def pieces(self, mask: NDArray[np.bool_], number: int) -> Pieces:
+        """Take the mask ``(N,)`` of a target to pieces, and hold them against its lesions."""
+        lesions, marks = self._lesions[number].ravel(), _components(self._dense(mask)).ravel()
+        voxels = np.bincount(marks)
+        touching = lesions[(marks > 0) & (lesions > 0)], voxels[marks[(marks > 0) & (lesions > 0)]]
+        largest = np.zeros(int(lesions.max(initial=0)) + 1, np.int64)
+        np.maximum.at(largest, *touching)
+        return Pieces(
+            mm3=voxels[1:] * np.float64(self._voxel_mm3),
+            voxels=voxels[1:],
+            hits=np.bincount(marks[lesions > 0], minlength=len(voxels))[1:],
+            holding_mm3=largest[largest > 0] * np.float64(self._voxel_mm3),
+        )
+
     def _dense(self, values: NDArray[np.bool_]) -> NDArray[np.bool_]:
         dense = np.zeros(self._matters.shape, bool)
         dense[self._matters] = values
         return dense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pieces:
+    """The pieces of a mask, 26-connected.
+
+    Parameters
+    ----------
+    mm3, voxels, hits
+        The volume of each, its voxels, and how many of them are right.
+    holding_mm3
+        Of each lesion that is touched, the volume of the largest piece that does.
+    """
+
+    mm3: NDArray[np.float64]
+    voxels: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    holding_mm3: NDArray[np.float64]
 
 
 def judge(model: Model, case: StoredCase) -> tuple[Judged, Judged | None]:
