@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crgan.errors import CrganError
-from crgan.machine import choose_device, prepare_machine
+from crgan.machine import choose_device, choose_precision, prepare_machine
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,31 @@ def test_a_device_that_is_not_there_is_told(name: str) -> None:
     assert "cpu" in str(problem.expected)
     assert problem.got
     assert "\n" not in str(problem.got)
+
+
+@pytest.mark.parametrize(
+    ("able", "precision"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16-mixed"),
+        ({"avx512_bf16": False, "avx2": True}, "32-true"),
+        ({"sve": True}, "32-true"),
+    ],
+)
+def test_a_processor_trains_in_bfloat16_if_it_has_it(able: dict[str, bool], precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert choose_precision("auto", torch.device("cpu")) == precision
+    assert choose_precision("32-true", torch.device("cpu")) == "32-true"
+    assert choose_precision("16-mixed", torch.device("cpu")) == "16-mixed"
+
+
+def test_a_processor_of_which_nothing_is_known_trains_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_precision("auto", torch.device("cpu")) == "32-true"
+
+
+@pytest.mark.parametrize(("able", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_gpu_trains_in_bfloat16_if_it_has_it(*, able: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: able and not including_emulation)
+    assert choose_precision("auto", torch.device("cuda")) == precision
+    assert choose_precision("auto", torch.device("mps")) == "32-true"

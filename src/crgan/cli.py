@@ -182,7 +182,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Overwrite = False,
     device: Device = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.  [default: 32-true]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed or auto.  [default: auto]")] = None,
     threads: Threads = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Prepare the patients on the Dask cluster with this scheduler.")

@@ -115,8 +115,8 @@ class AugmentationSettings(Settings):
 class OptimisationSettings(Settings):
     """How the weights of a stage are found."""
 
-    optimiser: Literal["adamw", "rmsprop", "adadelta"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0)
+    optimiser: Literal["muon", "adamw", "rmsprop", "adadelta"] = "muon"
+    learning_rate: float = Field(1e-2, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warm_up: int = Field(20, ge=0)  # steps of linear warm-up
     decay: bool = True  # polynomial decay to 0
@@ -141,7 +141,7 @@ class RefinementSettings(Settings):
     attend: bool = True  # only tiles around candidates; otherwise whole slices
     candidate: float | None = Field(None, gt=0, lt=1)  # foreground probability that makes a voxel a candidate; None: fitted
     warm_start: bool = True  # begin with the generator's weights instead of from scratch
-    on_doubts: bool = False  # add to the odds that the generator gave instead of beginning anew
+    on_doubts: bool = True  # add to the odds that the generator gave instead of beginning anew
     errors: Literal["in-sample", "snapshots", "out-of-fold"] = "in-sample"  # whose errors on the training patients it learns from
     target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
     discriminator_map: bool = False  # show the refiner also what the discriminator thinks of the generator's segmentation
@@ -161,7 +161,7 @@ class Config(Settings):
     device: str = "auto"
     devices: int = Field(1, ge=1)
     nodes: int = Field(1, ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # bf16-mixed where the device is faster in it
     threads: int | None = Field(None, ge=1)
     logger: Literal["none", "tensorboard"] = "none"
     planes: tuple[Plane, ...] | None = Field(None, min_length=1)

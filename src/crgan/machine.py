@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from typing import Literal
 
 import torch
 
 from crgan.errors import fail
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -49,3 +52,19 @@ def choose_device(name: str) -> torch.device:
             fix="leave --device out, or choose one that this machine and this build of PyTorch have",
         ) from error
     return device
+
+
+def choose_precision(name: Literal["auto"] | Precision, device: torch.device) -> Precision:
+    """Find the number format of training; ``"auto"`` is bf16-mixed on devices that multiply bfloat16 in hardware, else 32-true.
+
+    The others imitate it, more slowly than they compute in 32 bits.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        tell = getattr(torch.cpu, "get_capabilities", None)  # older PyTorch cannot
+        able = tell() if tell is not None and device.type == "cpu" else {}
+        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bf16-mixed" if fast else "32-true"

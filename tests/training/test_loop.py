@@ -306,13 +306,25 @@ def test_minutes_become_a_number_of_steps_that_is_kept(run, clock: SimpleNamespa
     first = Timed(clock, validation=2.5, before_step=stop)
     with pytest.raises(KeyboardInterrupt):
         run(first, steps=None, seconds=100, validations=3)
-    # 12 steps and a validation took 17 of the 100 seconds, three validations will take 15: 68 are left, 65 with caution.
+    # 12 steps and a validation took 17 of the 100 seconds, two validations will take 10: 73 are left, 70 with caution.
     assert first.steps[:12] == [(number, None) for number in range(12)]
-    assert first.steps[12:] == [(number, 77) for number in range(12, 21)]
+    assert first.steps[12:] == [(number, 82) for number in range(12, 21)]
     second = Timed(clock, validation=2.5)
     run(second, steps=None, seconds=1, validations=3)  # a resumed run keeps the number, whatever time is left
-    assert second.steps == [(number, 77) for number in range(21, 77)]
-    assert rows(tmp_path) == [26, 52, 77]
+    assert second.steps == [(number, 82) for number in range(21, 82)]
+    assert rows(tmp_path) == [41, 82]
+
+
+@pytest.mark.parametrize(("seconds", "validations"), [(100, 2), (500, 2), (1000, 5), (10_000, 6)])
+def test_validation_takes_a_small_part_of_the_time(run, clock: SimpleNamespace, tmp_path: Path, seconds: float, validations: int) -> None:
+    run(Timed(clock, validation=5), steps=None, seconds=seconds, validations=6)
+    assert len(rows(tmp_path)) == validations
+
+
+def test_time_is_left_for_what_comes_afterwards(run, clock: SimpleNamespace) -> None:
+    begun = clock.now
+    run(Timed(clock, validation=10), steps=None, seconds=1000, validations=4, afterwards=3.0)
+    assert 920 < clock.now - begun <= 970
 
 
 @pytest.mark.parametrize("step_later", [0.25, 1.0, 3.0])
@@ -362,7 +374,7 @@ def test_the_second_plan_is_kept_too(run, clock: SimpleNamespace, tmp_path: Path
 def test_too_little_time_still_gives_a_network(run) -> None:
     stage = ToyStage()
     assert run(stage, steps=None, seconds=0.0, validations=3)["dice"] > 0
-    assert len(stage.steps) == 15
+    assert len(stage.steps) == 14  # those that are measured, and one before each of two validations
 
 
 def test_a_clock_that_stands_still_is_no_division_by_zero(run, monkeypatch) -> None:

@@ -26,6 +26,8 @@ from crgan.training.stage import Stage
 # The first steps pay for first touches of memory and are not measured; the next ones are.
 _WARM_UP_STEPS, _MEASURED_STEPS = 4, 8
 _CAUTION = 0.97
+# Of the time, for validation, unless two take more.
+_VALIDATING = 0.06
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
@@ -67,6 +69,7 @@ def run_stage(
     patience: int | None,
     journal: Journal,
     progress: Progress,
+    afterwards: float = 0.0,
 ) -> dict[str, float]:
     """Train a stage to its end, from its last checkpoint if there is one, and leave the best weights in its networks.
 
@@ -81,20 +84,23 @@ def run_stage(
     steps, seconds
         How many steps, or the wall-clock time from which their number is found by measuring the first ones.
     validations
-        How often to validate, evenly spaced, the last time at the end.
+        How often to validate, evenly spaced, the last time at the end. Within ``seconds`` fewer, but at least two, where so many
+        would take more than 6 % of them.
     patience
         Validations without a better Dice before the stage stops; None to go to the end.
     journal
         Takes down the figures.
     progress
         Follows the steps.
+    afterwards
+        How much of ``seconds`` to leave for what comes after the steps, in times that a validation takes.
 
     Returns
     -------
     dict
         The best validation's figures.
     """
-    loop = _Loop(fabric, stage, folder, validations=validations, journal=journal, progress=progress)
+    loop = _Loop(fabric, stage, folder, validations=validations, afterwards=afterwards, journal=journal, progress=progress)
     loop.begin(steps, seconds)
     loop.go_on(patience)
     fabric.barrier()  # until the first process has written its best weights
@@ -115,8 +121,10 @@ def snapshot_path(folder: Path, share: float) -> Path:
 class _Loop:
     """The steps of a stage, where it is, and its files."""
 
-    def __init__(self, fabric: Fabric, stage: Stage, folder: Path, *, validations: int, journal: Journal, progress: Progress) -> None:
-        self._fabric, self._stage, self._validations = fabric, stage, validations
+    def __init__(
+        self, fabric: Fabric, stage: Stage, folder: Path, *, validations: int, afterwards: float, journal: Journal, progress: Progress
+    ) -> None:
+        self._fabric, self._stage, self._validations, self._afterwards = fabric, stage, validations, afterwards
         self._journal, self._progress, self._folder = journal, progress, folder
         self._last, self._previous, self.best = folder / "last.safetensors", folder / "previous.safetensors", best_path(folder)
         source, self._facts = _resume((self._last, self._previous), stage, progress) or (None, _Facts())
@@ -131,7 +139,7 @@ class _Loop:
         if facts.total is None and steps is not None:
             facts.plan(steps, self._validations)
         elif facts.total is None:
-            self._budget = _Budget(self._fabric, self._stage, facts, seconds=seconds or 0.0)
+            self._budget = _Budget(self._fabric, self._stage, facts, seconds=seconds or 0.0, afterwards=self._afterwards)
             self._budget.measure(self._validations)
             self._save()
 
@@ -241,8 +249,8 @@ class _Budget:
     the first validation more is known.
     """
 
-    def __init__(self, fabric: Fabric, stage: Stage, facts: _Facts, *, seconds: float) -> None:
-        self._fabric, self._stage, self._facts = fabric, stage, facts
+    def __init__(self, fabric: Fabric, stage: Stage, facts: _Facts, *, seconds: float, afterwards: float) -> None:
+        self._fabric, self._stage, self._facts, self._afterwards = fabric, stage, facts, afterwards
         self._ends = time.monotonic() + seconds
         self._planned = 0, 0.0  # step and time of the first plan
 
@@ -254,7 +262,9 @@ class _Budget:
         measured = time.monotonic()
         self._stage.validate()
         self._planned = self._facts.step, time.monotonic()
-        self._plan((measured - warm) / _MEASURED_STEPS, time.monotonic() - measured, validations, since=0)
+        validation = self._planned[1] - measured
+        affordable = int(_VALIDATING * (self._ends - measured) / max(validation, 1e-6))
+        self._plan((measured - warm) / _MEASURED_STEPS, validation, min(validations, max(2, affordable)), since=0)
 
     def measure_again(self, reached: float) -> None:
         """Plan the steps after the first validation, which began when the time was ``reached``."""
@@ -270,7 +280,7 @@ class _Budget:
             self._facts.step += 1
 
     def _plan(self, step: float, validation: float, validations: int, *, since: int) -> None:
-        left = self._ends - time.monotonic() - validations * validation
+        left = self._ends - time.monotonic() - (validations + self._afterwards) * validation
         more = int(_CAUTION * self._stage.pace * left / max(step, 1e-6))  # some clocks tick slowly
         # Processes that take steps together must agree on how many, and each has measured for itself.
         total = agreed(self._fabric, {"total": self._facts.step + max(more, validations)})["total"]

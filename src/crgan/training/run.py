@@ -18,7 +18,7 @@ from crgan.config import Config, write_config
 from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.files import read_json, write_json
-from crgan.machine import choose_device, prepare_machine
+from crgan.machine import Precision, choose_device, choose_precision, prepare_machine
 from crgan.model import Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
@@ -41,8 +41,11 @@ from crgan.training.unseen import KEPT_AT, as_on_new_patients, folds
 
 # Generators that are trained so that each leaves some training patients out.
 _FOLDS = 2
-# Part of the remaining time kept for the dial and for writing the model.
+# Part of a stage's time kept for writing the model and what else there is.
 _RESERVE = 0.03
+# What choosing the dial takes, in times that the last stage's validation takes: the generator says of the validation cases once
+# more what it says, and so does the refiner.
+_CHOOSING = 2.5
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -103,7 +106,10 @@ def train(
     elif config.minutes is None and config.steps is None:
         raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
-    fabric = _make_fabric(config, out)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    config = config.model_copy(update={"precision": precision})  # a run that goes on elsewhere keeps it
+    fabric = _make_fabric(config, device, precision, out)
     with launched(fabric):
         _train(
             fabric,
@@ -255,6 +261,7 @@ class _Run:
             steps=None if config.steps is None else max(1, round(config.steps * share)),
             seconds=None if config.minutes is None else config.minutes * 60 * share,
             validations=validations,
+            last=not config.has_refiner,
         )
 
     def _say_of_training(self, stage: AdversarialStage) -> dict[str, Path]:
@@ -300,7 +307,7 @@ class _Run:
         )
         left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
         steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
-        self._run(stage, steps=steps, seconds=left, validations=config.validations)
+        self._run(stage, steps=steps, seconds=left, validations=config.validations, last=True)
         return refiner
 
     def _to_refine(self, cases: Sequence[StoredCase], said: Mapping[str, Path]) -> list[TrainingCase]:
@@ -320,7 +327,7 @@ class _Run:
         self._fabric.barrier()
         return to_refine
 
-    def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int) -> dict[str, float]:
+    def _run(self, stage: Stage, *, steps: int | None, seconds: float | None, validations: int, last: bool = False) -> dict[str, float]:
         begun = time.monotonic()
         reached = run_stage(
             self._fabric,
@@ -332,6 +339,7 @@ class _Run:
             patience=self._config.patience,
             journal=self._journal,
             progress=self._progress,
+            afterwards=_CHOOSING if last else 0.0,
         )
         in_all = max((float(row["seconds"]) for row in self._journal.rows if row["stage"] == stage.name), default=0.0)
         self._earlier += max(0.0, in_all - (time.monotonic() - begun))
@@ -365,13 +373,12 @@ class _Run:
         return said
 
 
-def _make_fabric(config: Config, out: Path) -> Fabric:
-    device = choose_device(config.device)
+def _make_fabric(config: Config, device: torch.device, precision: Precision, out: Path) -> Fabric:
     return Fabric(
         accelerator=device.type,
         devices=[device.index] if ":" in config.device else config.devices,
         num_nodes=config.nodes,
-        precision=config.precision,
+        precision=precision,
         loggers=[_tensorboard(out)] if config.logger == "tensorboard" else [],
     )
 
