@@ -129,8 +129,13 @@ def test_without_any_foreground_a_tile_is_as_large_as_it_may_be() -> None:
 def test_mini_batches_are_of_one_size_whatever_the_crop() -> None:
     small, large = (derive_settings(load_config(system="unet"), data) for data in (HIPPOCAMPUS, BRAIN_TUMOUR))
     assert small.generator.groups is not None
-    assert large.generator.groups == 2
+    assert large.generator.groups == 1
     assert small.generator.groups > large.generator.groups
+
+
+def test_every_device_has_a_part_in_every_batch() -> None:
+    config = derive_settings(load_config(devices=2, nodes=3), BRAIN_TUMOUR)
+    assert config.generator.groups == config.refiner.groups == 6
 
 
 @pytest.mark.parametrize(
@@ -190,7 +195,7 @@ def test_any_data_give_sizes_that_work(shape: Triple, spacing_mm: Triple, share:
         assert network.coarseness
         assert network.crops
         assert network.crops.keys() == set(config.planes)
-        assert 2 <= (network.groups or 0) <= 8
+        assert 1 <= (network.groups or 0) <= 8
         step = 2 ** (len(network.widths) - 1)
         for plane, crop in network.crops.items():
             z, y, x = shape

@@ -13,7 +13,7 @@ from crgan.networks.normalization import RunningNorm
 from crgan.training.checkpoint import load_state, save_state
 from crgan.training.optimisation import make_optimiser
 
-OPTIMISERS = ["adamw", "rmsprop", "adadelta"]
+OPTIMISERS = ["adamw", "rmsprop", "adadelta", "muon"]
 
 
 class Network(nn.Module):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from crgan.config import OptimisationSettings
+from crgan.training.muon import Muon
 from crgan.training.optimisation import learning_rate, make_optimiser, set_learning_rate
 
 PLAIN = OptimisationSettings(learning_rate=0.1, warm_up=0, decay=False)
@@ -37,7 +38,7 @@ def test_the_schedule(settings: OptimisationSettings, step: int, total: int | No
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("adamw", torch.optim.AdamW), ("rmsprop", torch.optim.RMSprop), ("adadelta", torch.optim.Adadelta)]
+    ("name", "kind"), [("adamw", torch.optim.AdamW), ("rmsprop", torch.optim.RMSprop), ("adadelta", torch.optim.Adadelta), ("muon", Muon)]
 )
 def test_the_optimiser_that_is_named(name: str, kind: type) -> None:
     settings = OptimisationSettings(optimiser=name, learning_rate=0.3, weight_decay=0.2)

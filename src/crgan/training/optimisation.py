@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from crgan.config import OptimisationSettings
+from crgan.training.muon import Muon
 
 _DECAY_POWER = 0.9
 
@@ -18,6 +19,7 @@ def make_optimiser(settings: OptimisationSettings, parameters: Iterable[nn.Param
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
         "adadelta": torch.optim.Adadelta,
+        "muon": Muon,
     }
     return kinds[settings.optimiser](parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)  # type: ignore[call-arg]
 
