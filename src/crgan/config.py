@@ -99,6 +99,7 @@ class BatchSettings(Settings):
 
     sequences: int = Field(2, ge=1)  # the first of them drawn uniformly
     length: int | None = Field(None, ge=1)  # slices of a sequence
+    accumulate: int = Field(1, ge=1)  # mini-batches whose gradients make one step
 
 
 class AugmentationSettings(Settings):

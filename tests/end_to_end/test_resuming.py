@@ -127,6 +127,20 @@ def test_stopped_by_ctrl_c(
     assert result(tmp_path / "run") == uninterrupted
 
 
+@pytest.mark.parametrize(("stage", "at"), [(AdversarialStage, 3), (RefinementStage, 2)])
+def test_stopped_where_several_batches_make_a_step(
+    patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: type, at: int
+) -> None:
+    config = small_config("adversarial.begin=0.5", "noise_channel=true", "batch.accumulate=3", steps=STEPS)
+    whole = result(train(patients, tmp_path / "whole", config=config))
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "step", at_call(at, stage.step, lambda: os.kill(os.getpid(), signal.SIGINT)))
+        with pytest.raises(KeyboardInterrupt):
+            train(patients, tmp_path / "run", config=config)
+    train(patients, tmp_path / "run", config=config, resume=True)
+    assert result(tmp_path / "run") == whole
+
+
 def test_a_full_disk_in_the_middle_is_told_and_nothing_is_lost(
     patients: Path, config: Config, uninterrupted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,16 @@ def four_patients(make_stored: MakeStored) -> list[StoredCase]:
     ]
 
 
+def test_a_step_has_batches_of_its_own(located: StoredCase) -> None:
+    drawing = replace(sampler([located]), accumulate=3)
+    numbers = [[batch.number for batch in drawing.step(step, CPU)] for step in range(3)]
+    assert numbers == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    for batch in drawing.step(2, CPU):
+        assert torch.equal(batch.images, drawing.batch(batch.number, CPU).images)
+    (alone,) = sampler([located]).step(7, CPU)
+    assert alone.number == 7
+
+
 def test_a_group_is_one_case_and_no_patient_comes_twice(four_patients: list[StoredCase]) -> None:
     seen = set()
     for step in range(20):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from crgan.sequences.batch import Share
+from crgan.sequences.batch import Batch, Share
 from crgan.sequences.sampler import Sampler
 
 FROM_THE_START = "adversarial.begin=0"
@@ -13,6 +15,15 @@ FROM_THE_START = "adversarial.begin=0"
 
 def weights(stage, name: str = "generator") -> dict[str, Tensor]:
     return {key: value.clone() for key, value in stage.modules[name].state_dict().items()}
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """One batch with the groups of several."""
+    names = ("images", "targets", "valid", "known")
+    whole = {name: torch.cat([getattr(batch, name) for batch in batches]) for name in names}
+    count = sum(batch.share.whole for batch in batches)
+    groups = sum(batch.groups for batch in batches)
+    return replace(batches[0], **whole, groups=groups, share=Share(count, slice(0, count)))
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
@@ -80,6 +91,44 @@ def test_the_truth_is_softened_sequence_by_sequence(adversarial_stage, smoothing
     assert smoothing == 0 or not torch.equal(soft, stage._soften(targets, Share(len(targets), slice(None)), 6))
 
 
+def gradients(stage, name: str) -> dict[str, Tensor]:
+    return {key: value.grad.clone() for key, value in stage.modules[name].named_parameters()}
+
+
+@pytest.mark.parametrize("system", ["rnn-unet", "rnn-cgan"])
+def test_two_batches_make_the_step_of_one_with_the_groups_of_both(adversarial_stage, monkeypatch, system: str) -> None:
+    """Where the loss is a mean over pixels, of which both know as many: then only rounding differs."""
+    inside = ("planes=[axial]", "generator.crops={axial: [8, 8]}", "augmentation.rotation_degrees=0", "augmentation.scale=0")
+    plain = ("adversarial.smoothing=0", "generator_optimisation.dice=0", "generator_optimisation.clip=null")
+    settings = (FROM_THE_START, *inside, *plain)
+    apart, together = (adversarial_stage(*settings, f"batch.accumulate={k}", system=system) for k in (2, 1))
+    batches = apart._sampler.step(3, torch.device("cpu"))
+    assert all(bool(batch.known.all()) for batch in batches)
+    monkeypatch.setattr(Sampler, "batch", lambda *_: joined(batches))
+    whole = together.step(3, 8)
+    monkeypatch.undo()
+    figures = apart.step(3, 8)
+    assert figures.keys() == whole.keys()
+    assert figures == pytest.approx(whole, abs=1e-5)
+    for name in apart.modules:
+        ours, theirs = gradients(apart, name), gradients(together, name)
+        assert all(torch.allclose(ours[key], theirs[key], atol=1e-5, rtol=1e-3) for key in ours)
+
+
+def test_a_discriminator_that_comes_in_late_slows_the_steps_down(adversarial_stage) -> None:
+    paces = [adversarial_stage(f"batch.accumulate={k}", system=system).pace for system, k in (("cgan", 2), ("cgan", 1), ("unet", 2))]
+    assert paces == sorted(paces)
+    assert paces[-1] == 1
+
+
+def test_the_dice_loss_is_the_mean_over_the_batches(adversarial_stage) -> None:
+    dice = ("generator_optimisation.cross_entropy=0", "generator_optimisation.learning_rate=1e-12")
+    single = adversarial_stage(*dice, system="rnn-unet")
+    losses = [single.step(number, None)["loss"] for number in (4, 5)]
+    double = adversarial_stage(*dice, "batch.accumulate=2", system="rnn-unet")
+    assert double.step(2, None)["loss"] == pytest.approx(np.mean(losses), abs=1e-6)
+
+
 def test_noise_is_a_channel_of_its_own_and_of_the_step(adversarial_stage) -> None:
     stage = adversarial_stage(noise_channel=True)
     images = torch.full((4, 3, 2, 16, 16), 7.0)
@@ -95,8 +144,6 @@ def test_noise_is_a_channel_of_its_own_and_of_the_step(adversarial_stage) -> Non
 
 
 def test_noise_differs_from_patient_to_patient_and_not_from_time_to_time(adversarial_stage) -> None:
-    from dataclasses import replace
-
     stage = adversarial_stage(noise_channel=True)
     (case,) = stage._validation
     first = stage.generate(case)
@@ -127,8 +174,6 @@ def test_what_is_generated_lies_on_the_cases_grid(adversarial_stage) -> None:
 
 
 def test_what_nobody_annotated_teaches_nothing(adversarial_stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     draw = Sampler.batch
     stages = []
     for wrong in (0.0, 1.0):

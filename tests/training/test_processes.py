@@ -104,8 +104,9 @@ def figures(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_processes_are_as_one_and_a_killed_one_costs_nothing(
-    patients: Path, small_config: Callable[..., Config], tmp_path: Path
+    patients: Path, small_config: Callable[..., Config], tmp_path: Path, accumulate: int
 ) -> None:
     """Real processes, with a batch that they cannot share evenly; one is killed, and the run goes on."""
     settings = (
@@ -113,6 +114,7 @@ def test_two_processes_are_as_one_and_a_killed_one_costs_nothing(
         "refiner.groups=3",
         "adversarial.begin=0.4",
         "validations=3",
+        f"batch.accumulate={accumulate}",
         "generator_optimisation.learning_rate=0.001",
     )
     config = small_config(*settings, steps=30)

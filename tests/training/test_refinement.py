@@ -117,6 +117,18 @@ def test_probabilities_may_wait_in_their_files(refinement_parts, tmp_path: Path)
     assert torch.equal(first.images, second.images)
 
 
+def test_batches_are_added_up_before_a_step(refinement_parts) -> None:
+    settings = ("refiner_optimisation.learning_rate=1e-12", "refiner_optimisation.clip=null")
+    single, double = (refinement_parts(*settings, f"batch.accumulate={k}").stage for k in (1, 2))
+    losses, gradients = [], []
+    for number in (6, 7):
+        losses.append(single.step(number, None)["loss"])
+        gradients.append([weight.grad.clone() for weight in single.modules["refiner"].parameters()])
+    assert double.step(3, None)["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+    for weight, *parts in zip(double.modules["refiner"].parameters(), *gradients, strict=True):
+        assert torch.allclose(weight.grad, (parts[0] + parts[1]) / 2, atol=1e-6, rtol=1e-4)
+
+
 def test_it_cannot_learn_without_a_generator(refinement_parts) -> None:
     parts = refinement_parts()
     blind = [replace(told, probabilities=None) for told in parts.cases]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from crgan.config import OptimisationSettings
 from crgan.training.stage import descend
@@ -19,9 +21,12 @@ def one_step(fabric: Fabric, gradient: tuple[float, float], *, step: int = 3, to
     layer = nn.Linear(2, 1, bias=False)
     nn.init.zeros_(layer.weight)
     module, optimiser = fabric.setup(layer, Plain(layer.parameters(), lr=99.0))
-    loss = (module(torch.eye(2)).flatten() * torch.tensor(gradient)).sum()
     chosen = OptimisationSettings(**{**SLOW, **settings})
-    descend(fabric, loss, module, optimiser, settings=chosen, step=step, total=total)
+
+    def losses(batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return (module(torch.eye(2)).flatten() * batch).sum(), {}
+
+    descend(fabric, [torch.tensor(gradient)], losses, module, optimiser, settings=chosen, step=step, total=total)
     return layer.weight.detach().flatten().tolist()
 
 
@@ -46,7 +51,26 @@ def test_gradients_of_an_earlier_step_are_forgotten(fabric: Fabric) -> None:
     nn.init.zeros_(layer.weight)
     module, optimiser = fabric.setup(layer, Plain(layer.parameters(), lr=1.0))
     for _ in range(2):
-        descend(
-            fabric, module(torch.ones(1, 1)).sum(), module, optimiser, settings=OptimisationSettings(**SLOW, clip=None), step=9, total=None
-        )
+        chosen = OptimisationSettings(**SLOW, clip=None)
+        descend(fabric, [torch.ones(1, 1)], lambda x: (module(x).sum(), {}), module, optimiser, settings=chosen, step=9, total=None)
     assert float(layer.weight.detach()) == pytest.approx(-2)
+
+
+def test_the_step_is_one_down_the_mean_loss_of_its_batches(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    module, optimiser = fabric.setup(layer, Plain(layer.parameters(), lr=1.0))
+    held = []
+    monkeypatch.setattr(fabric, "no_backward_sync", lambda _, *, enabled: held.append(enabled) or nullcontext())
+    batches = [torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[0.0, 2.0]])]
+
+    def losses(batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return module(batch).sum(), {"loss": module(batch).sum() + batch.sum()}
+
+    chosen = OptimisationSettings(**{**SLOW, "warm_up": 0}, clip=1.0)
+    figures = descend(fabric, batches, losses, module, optimiser, settings=chosen, step=0, total=None)
+    gradient = torch.tensor([1.0, 2.0])
+    assert torch.allclose(layer.weight.detach(), -gradient / gradient.norm(), atol=1e-5)  # clipped once, as a whole
+    assert float(figures["loss"]) == 3
+    assert not figures["loss"].requires_grad
+    assert held == [True, True, False]  # processes exchange gradients once a step

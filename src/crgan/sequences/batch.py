@@ -44,6 +44,8 @@ class Batch:
         How many groups there are here, ``S / groups`` sequences each.
     share
         Which sequences these are of the batch that all processes have together.
+    number
+        Counts a stage's batches. What else is drawn at random for this one depends on it.
     """
 
     images: Tensor
@@ -53,3 +55,4 @@ class Batch:
     probabilities: Tensor | None
     groups: int
     share: Share
+    number: int

@@ -1,6 +1,7 @@
 """Patient-wise mini-batches (paper, section 2.3): every group is several sequences of one patient and plane.
 
-All randomness of step ``n`` comes from (seed, stage, n), so a resumed run needs no sampler state.
+All randomness of step ``n`` comes from (seed, stage, n), so a resumed run needs no sampler state: of the ``k`` batches of a
+step, the first is drawn by the number ``n k``, and the others by those that follow.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Sampler:
         What is changed at random.
     seed
         A different stream for every run and stage.
+    accumulate
+        Batches of a step.
     process
         The number of this process and how many share each batch, by groups; what they get together does not depend on it.
     """
@@ -90,6 +93,7 @@ class Sampler:
     length: int
     augmentation: AugmentationSettings
     seed: tuple[int, ...]
+    accumulate: int = 1
     process: tuple[int, int] = (0, 1)
     _patients: list[list[TrainingCase]] = field(init=False, repr=False)
 
@@ -100,13 +104,17 @@ class Sampler:
         # Once, because every batch draws from them; frozen, hence this way.
         object.__setattr__(self, "_patients", [patients[name] for name in sorted(patients)])
 
-    def batch(self, step: int, device: torch.device) -> Batch:
-        """Draw the batch of a step, onto ``device``."""
-        random = np.random.default_rng([*self.seed, step])
+    def step(self, number: int, device: torch.device) -> list[Batch]:
+        """Draw the batches of a step, onto ``device``."""
+        return [self.batch(number * self.accumulate + more, device) for more in range(self.accumulate)]
+
+    def batch(self, number: int, device: torch.device) -> Batch:
+        """Draw a batch by its number, onto ``device``."""
+        random = np.random.default_rng([*self.seed, number])
         plane = self.planes[int(random.integers(len(self.planes)))]
         chosen = random.choice(len(self._patients), size=self.groups, replace=self.groups > len(self._patients))
-        number, processes = self.process
-        here = range(self.groups * number // processes, self.groups * (number + 1) // processes)
+        process, processes = self.process
+        here = range(self.groups * process // processes, self.groups * (process + 1) // processes)
         drawn: list[tuple[Tensor, ...]] = []
         changes: list[Change] = []
         for group, index in enumerate(chosen):
@@ -134,6 +142,7 @@ class Sampler:
             probabilities=coarse(rest[0]) if rest else None,
             groups=len(here),
             share=share,
+            number=number,
         )
 
     def _coarsen(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from crgan.sequences.sampler import Sampler
 from crgan.sweep.volumes import decide, generate, judge
 from crgan.training.losses import deceive_loss, judge_loss, segmentation_loss
 from crgan.training.optimisation import make_optimiser
-from crgan.training.stage import descend
+from crgan.training.stage import Losses, descend
 from crgan.training.validation import compare_targets, mean_scores
 
-# The discriminator comes in late, and the first steps are without it: measured in the last third of recipe `default`.
-_PACE_WITH_DISCRIMINATOR = 0.9
+# The discriminator comes in late, and the first steps are without it: measured in the last third of recipe `default`. Where
+# several batches make a step, the generator then segments each twice.
+_PACE_WITH_DISCRIMINATOR, _PACE_SEGMENTING_TWICE = 0.9, 0.82
 
 
 class AdversarialStage:
@@ -79,29 +81,36 @@ class AdversarialStage:
             judge = make_optimiser(config.generator_optimisation, discriminator.parameters())
             self._discriminator, optimisers["discriminator"] = fabric.setup(discriminator, judge)
             modules["discriminator"] = discriminator
-            self.pace = _PACE_WITH_DISCRIMINATOR
+            self.pace = _PACE_WITH_DISCRIMINATOR if sampler.accumulate == 1 else _PACE_SEGMENTING_TWICE
         self.modules: Mapping[str, nn.Module] = modules
         self.optimisers: Mapping[str, torch.optim.Optimizer] = optimisers
 
     def step(self, number: int, total: int | None) -> dict[str, float]:
         """Train one step; see :class:`~crgan.training.stage.Stage`."""
-        settings = self._config.generator_optimisation
-        batch = self._sampler.batch(number, self._fabric.device)
-        self._generator.train()
-        logits = self._generator(self._with_noise(batch.images, batch.share, number), batch.valid, groups=batch.groups)
-        loss = segmentation_loss(logits, batch.targets, batch.known, exclusive=self._labels.exclusive, settings=settings)
-        figures = {"loss": loss.detach()}
         begin = self._config.adversarial.begin
-        if self._discriminator is not None and (begin == 0 or (total is not None and number >= begin * total)):
-            fake = target_probabilities(logits, exclusive=self._labels.exclusive)
-            figures["judge"] = self._train_discriminator(batch, fake.detach(), number, total)
+        judging = self._discriminator is not None and (begin == 0 or (total is not None and number >= begin * total))
+        batches = self._sampler.step(number, self._fabric.device)
+        self._generator.train()
+        # The discriminator learns from all batches before the generator does. The features of several have no room at once: these
+        # are segmented again.
+        known = self._segment(batches[0]) if len(batches) == 1 else None
+
+        def judge_losses(batch: Batch) -> Losses:
+            with torch.no_grad():
+                logits = self._segment(batch) if known is None else known
+            return self._judge_losses(batch, target_probabilities(logits.detach(), exclusive=self._labels.exclusive))
+
+        def losses(batch: Batch) -> Losses:
+            return self._losses(batch, self._segment(batch) if known is None else known, judging=judging)
+
+        take = partial(descend, self._fabric, batches, settings=self._config.generator_optimisation, step=number, total=total)
+        figures: dict[str, Tensor] = {}
+        if judging:
+            self._discriminator.train()
+            self._discriminator.requires_grad_(requires_grad=True)
+            figures |= take(judge_losses, self._discriminator, self.optimisers["discriminator"])
             self._discriminator.requires_grad_(requires_grad=False)
-            with self._fabric.no_backward_sync(self._discriminator):  # its gradients, of which there are none here
-                judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
-            deceive = deceive_loss(judged, batch.known)
-            figures["deceive"] = deceive.detach()
-            loss = loss + self._config.adversarial.weight * deceive
-        descend(self._fabric, loss, self._generator, self.optimisers["generator"], settings=settings, step=number, total=total)
+        figures |= take(losses, self._generator, self.optimisers["generator"])
         return {name: float(value) for name, value in figures.items()}
 
     def validate(self) -> dict[str, float]:
@@ -127,21 +136,31 @@ class AdversarialStage:
         """Give what the discriminator thinks of what the generator says: ``(1, Z, Y, X)``."""
         return judge(self.modules["discriminator"].eval(), case.image, probabilities, self._config)
 
-    def _train_discriminator(self, batch: Batch, fake: Tensor, number: int, total: int | None) -> Tensor:
-        if self._discriminator is None:
-            message = "this system has no discriminator"
-            raise ValueError(message)
-        self._discriminator.train()
-        self._discriminator.requires_grad_(requires_grad=True)
+    def _segment(self, batch: Batch) -> Tensor:
+        logits: Tensor = self._generator(self._with_noise(batch.images, batch.share, batch.number), batch.valid, groups=batch.groups)
+        return logits
+
+    def _losses(self, batch: Batch, logits: Tensor, *, judging: bool) -> Losses:
+        """What the generator pays."""
+        settings, exclusive = self._config.generator_optimisation, self._labels.exclusive
+        loss = segmentation_loss(logits, batch.targets, batch.known, exclusive=exclusive, settings=settings)
+        if not judging:
+            return loss, {"loss": loss}
+        fake = target_probabilities(logits, exclusive=exclusive)
+        with self._fabric.no_backward_sync(self._discriminator):  # its gradients, of which there are none here
+            judged = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
+        deceive = deceive_loss(judged, batch.known)
+        return loss + self._config.adversarial.weight * deceive, {"loss": loss, "deceive": deceive}
+
+    def _judge_losses(self, batch: Batch, fake: Tensor) -> Losses:
+        """What the discriminator pays."""
         # What nobody annotated looks the same in both, or the two would be told apart by it.
-        real = self._soften(batch.targets, batch.share, number).where(batch.valid == batch.known, fake)
+        real = self._soften(batch.targets, batch.share, batch.number).where(batch.valid == batch.known, fake)
         # Separate passes, because patient-wise statistics over real and fake together would mix the two.
         judged_real = self._discriminator(batch.images, real, batch.valid, groups=batch.groups)
         judged_fake = self._discriminator(batch.images, fake, batch.valid, groups=batch.groups)
         loss = judge_loss(judged_real, judged_fake, batch.known)
-        settings = self._config.generator_optimisation
-        descend(self._fabric, loss, self._discriminator, self.optimisers["discriminator"], settings=settings, step=number, total=total)
-        return loss.detach()
+        return loss, {"judge": loss}
 
     def _soften(self, targets: Tensor, share: Share, number: int) -> Tensor:
         """Take the hardness from the truth, by which it could be told from probabilities."""

@@ -123,6 +123,7 @@ class Patients:
             length=config.batch.length,
             augmentation=config.augmentation,
             seed=(config.seed, stream, 0),
+            accumulate=config.batch.accumulate,
             process=process,
         )
 

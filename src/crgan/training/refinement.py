@@ -15,12 +15,13 @@ from crgan.cases.labels import LabelScheme
 from crgan.config import Config
 from crgan.networks.composition import corrected_logits, error_targets, hard_decision, on_doubts
 from crgan.preprocessing.stored import StoredCase
+from crgan.sequences.batch import Batch
 from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability, refine
 from crgan.training.losses import binary_loss
 from crgan.training.optimisation import make_optimiser
-from crgan.training.stage import descend
+from crgan.training.stage import Losses, descend
 from crgan.training.validation import compare_targets, mean_scores, truth_masks
 
 # Places kept of each case to draw crops around.
@@ -74,12 +75,24 @@ class RefinementStage:
 
     def step(self, number: int, total: int | None) -> dict[str, float]:
         """Train one step; see :class:`~crgan.training.stage.Stage`."""
+        self._refiner.train()
+        figures = descend(
+            self._fabric,
+            self._sampler.step(number, self._fabric.device),
+            self._losses,
+            self._refiner,
+            self.optimisers["refiner"],
+            settings=self._config.refiner_optimisation,
+            step=number,
+            total=total,
+        )
+        return {name: float(value) for name, value in figures.items()}
+
+    def _losses(self, batch: Batch) -> Losses:
         settings = self._config.refiner_optimisation
-        batch = self._sampler.batch(number, self._fabric.device)
         if batch.probabilities is None:
             message = "the refiner learns from the generator's probabilities, and the batch has none"
             raise ValueError(message)
-        self._refiner.train()
         errors = self._refiner(torch.cat([batch.images, batch.probabilities], dim=2), batch.valid, groups=batch.groups)
         said = batch.probabilities[:, :, : len(self._labels.targets)]
         if self._config.refinement.on_doubts:
@@ -90,8 +103,7 @@ class RefinementStage:
         else:
             masks = torch.cat(error_targets(batch.targets, decided), dim=2)
             loss = binary_loss(errors, masks, batch.known, settings=settings)
-        descend(self._fabric, loss, self._refiner, self.optimisers["refiner"], settings=settings, step=number, total=total)
-        return {"loss": float(loss.detach())}
+        return loss, {"loss": loss}
 
     def validate(self) -> dict[str, float]:
         """Measure the corrected segmentation, at the neutral dial, on whole validation volumes."""

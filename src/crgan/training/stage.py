@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
 from crgan.config import OptimisationSettings
+from crgan.sequences.batch import Batch
 from crgan.training.optimisation import learning_rate, set_learning_rate
 
 
@@ -31,22 +33,40 @@ class Stage(Protocol):
         """Measure whole validation volumes; ``dice`` is what the best weights are chosen by."""
 
 
+Losses = tuple[Tensor, Mapping[str, Tensor]]
+"""What a batch costs, and the figures to show."""
+
+
 def descend(
     fabric: Fabric,
-    loss: Tensor,
-    module: nn.Module,
+    batches: Sequence[Batch],
+    losses: Callable[[Batch], Losses],
+    module: _FabricModule,
     optimiser: torch.optim.Optimizer,
     *,
     settings: OptimisationSettings,
     step: int,
     total: int | None,
-) -> None:
-    """Take one optimiser step down the gradient of ``loss``."""
+) -> dict[str, Tensor]:
+    """Take one optimiser step down the gradient of the batches' mean loss, with the features of one batch in memory at a time.
+
+    Returns
+    -------
+    dict
+        The mean of each figure over the batches.
+    """
     rate = learning_rate(settings, step, total)
     set_learning_rate(optimiser, rate)
     optimiser.zero_grad()
-    fabric.backward(loss)
+    figures: list[dict[str, Tensor]] = []
+    for batch in batches:
+        # Processes need each other's gradients only when all batches have added theirs.
+        with fabric.no_backward_sync(module, enabled=batch is not batches[-1]):
+            loss, found = losses(batch)
+            fabric.backward(loss / len(batches))
+        figures.append({name: value.detach() for name, value in found.items()})
     if settings.clip is not None:
         # Half precision overflows now and then, and the scaler then skips the step; the loss tells true divergence.
         fabric.clip_gradients(module, optimiser, max_norm=settings.clip, error_if_nonfinite=False)
     optimiser.step()
+    return {name: torch.stack([found[name] for found in figures]).mean() for name in figures[0]}
