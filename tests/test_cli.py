@@ -292,7 +292,7 @@ class TestPredict:
         result = crgan(
             *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
             *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3, "--resume"),
-            *("--workers", 2, "--scheduler", "tcp://here:1"),
+            *("--workers", 2, "--scheduler", "tcp://here:1", "--compile"),
         )
         assert result.exit_code == 0, result.output
         assert predict.args == (Path("RUN"), Path("IMAGES"), Path("MASKS"))
@@ -315,6 +315,7 @@ class TestPredict:
             "cases": ("a", "b"),
             "device": "cpu",
             "threads": 1,
+            "compiled": True,
             "workers": 2,
             "scheduler": "tcp://here:1",
             "layout": None,

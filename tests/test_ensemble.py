@@ -89,6 +89,14 @@ def test_a_model_twice_is_the_model(first: Model, prepared: np.ndarray) -> None:
     assert (twice.corrected == once.corrected).all()
 
 
+def test_all_members_are_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(Model, "compile", lambda self: compiled.append(id(self)))
+    both = load_model(folder, device="cpu")
+    both.compile()
+    assert compiled == [id(member) for member in both.members]
+
+
 def test_what_was_chosen_is_averaged(first: Model, second: Model) -> None:
     def with_choice(model: Model, p: float, temperature: float) -> Model:
         dial = Dial(settings={"whole": Setting(p=p, q=0.5), "core": Setting()}, curves={})

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from crgan.errors import CrganError
-from crgan.machine import choose_device, choose_precision, prepare_machine
+from crgan.machine import choose_device, choose_precision, prepare_machine, require_compiler
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +114,28 @@ def test_a_gpu_trains_in_bfloat16_if_it_has_it(*, able: bool, precision: str, mo
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: able and not including_emulation)
     assert choose_precision("auto", torch.device("cuda")) == precision
     assert choose_precision("auto", torch.device("mps")) == "32-true"
+
+
+@pytest.mark.slow
+def test_what_can_be_compiled_is() -> None:
+    require_compiler(torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_compiler_is_told_how_to_get_one(tmp_path: Path) -> None:
+    """In a process of its own, which has compiled nothing yet."""
+    script = "import torch, crgan.machine; crgan.machine.require_compiler(torch.device('cpu'))"
+    environment = {**os.environ, "CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert "CrganError" in found.stderr
+    assert "PyTorch cannot compile networks here" in found.stderr
+    assert "install one (g++ or clang)" in found.stderr
+
+
+def test_a_compiler_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("InvalidCxxCompiler:\n  No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.raises(CrganError, match=r"cannot compile[\s\S]*InvalidCxxCompiler: No working[\s\S]*leave --compile"):
+        require_compiler(torch.device("cpu"))

@@ -38,6 +38,10 @@ def image(patients: Path) -> np.ndarray:
     return np.stack([np.asarray(nib.load(patients / "p0" / f"p0_{name}.nii.gz").dataobj).transpose() for name in ("flair", "t1")])
 
 
+def no_compiler(*_: object, **__: object) -> None:
+    raise RuntimeError("No working C++ compiler found")
+
+
 def resource_peak() -> float:
     """Most bytes of memory that this process has had."""
     resource = pytest.importorskip("resource", reason="this system does not tell")
@@ -262,6 +266,28 @@ class TestSegment:
         assert found.labels.dtype == np.uint8
         assert 2 * ((found.labels > 0) & (truth > 0)).sum() / ((found.labels > 0).sum() + (truth > 0).sum()) > 0.8
         assert found.probabilities is found.missed is found.added is None
+
+    @pytest.mark.slow
+    def test_compiled_networks_say_the_same(self, trained: Path, image: np.ndarray, neutral: Segmentation, tmp_path: Path) -> None:
+        """The masks are identical, the probabilities but for rounding; and so are the files."""
+        torch.compiler.reset()
+        compiled = Model.load(trained, device="cpu")
+        compiled.compile()
+        for seen in (image, image[:, ::-1], image[:, :, :-9]):
+            plain = Model.load(trained, device="cpu").segment(seen, spacing_mm=SPACING, maps=True)
+            found = compiled.segment(seen, spacing_mm=SPACING, maps=True)
+            assert (found.labels == plain.labels).all()
+            for name in ("probabilities", "missed", "added"):
+                assert getattr(found, name) == pytest.approx(getattr(plain, name), abs=1e-3)
+        compiled.save(tmp_path / "saved")
+        assert {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()} == {
+            path.name: path.read_bytes() for path in (trained / "model").iterdir()
+        }
+
+    def test_no_network_is_compiled_without_a_compiler(self, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch, "compile", no_compiler)
+        with pytest.raises(CrganError, match="cannot compile"):
+            Model.load(trained, device="cpu").compile()
 
     def test_twice_gives_the_same(self, model: Model, image: np.ndarray) -> None:
         first, second = (model.segment(image, spacing_mm=SPACING, maps=True) for _ in range(2))

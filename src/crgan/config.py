@@ -164,6 +164,7 @@ class Config(Settings):
     nodes: int = Field(1, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # bf16-mixed where the device is faster in it
     threads: int | None = Field(None, ge=1)
+    compile: bool = False  # generator and refiner, by PyTorch, for training steps
     logger: Literal["none", "tensorboard"] = "none"
     planes: tuple[Plane, ...] | None = Field(None, min_length=1)
     validations: int = Field(4, ge=1)  # a stage

@@ -42,6 +42,11 @@ class Ensemble(Model):
 
     members: tuple[Model, ...]
 
+    def compile(self) -> None:
+        """Have PyTorch compile the members; see :meth:`crgan.model.Model.compile`."""
+        for member in self.members:
+            member.compile()
+
     def estimate(self, image: NDArray[np.generic], *, refined: bool = True, case_id: str = "", tta: int = 0) -> Estimate:
         """Average what the members say of a prepared image; see :meth:`crgan.model.Model.estimate`."""
         shape = (len(self.labels.targets), *image.shape[1:])

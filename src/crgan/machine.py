@@ -30,6 +30,26 @@ def prepare_machine(threads: int | None) -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def require_compiler(device: torch.device) -> None:
+    """Let PyTorch compile a trifle, before work begins that needs it.
+
+    Raises
+    ------
+    CrganError
+        If this machine cannot.
+    """
+    try:
+        torch.compile(torch.neg)(torch.zeros(1, device=device))
+    except RuntimeError as error:
+        raise fail(
+            "PyTorch cannot compile networks here.",
+            where=f"torch.compile, device {device}",
+            expected="a C++ compiler; on a GPU Triton, too",
+            got=" ".join(str(error).split())[:200],
+            fix="install one (g++ or clang), or name it in the environment variable CXX; or leave --compile and compile=true out",
+        ) from error
+
+
 def choose_device(name: str) -> torch.device:
     """Find the device that ``name`` means; ``"auto"`` is the first GPU, or the CPU without one.
 

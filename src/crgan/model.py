@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.fx.experimental import _config as shapes
 
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config, DataSettings, parse_config
@@ -22,7 +23,7 @@ from crgan.dial import Dial, Thresholds
 from crgan.errors import fail
 from crgan.evaluation.temperature import Temperatures, scaled
 from crgan.files import read_json, write_json
-from crgan.machine import choose_device
+from crgan.machine import choose_device, require_compiler
 from crgan.networks.build import make_discriminator, make_generator, make_refiner
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.preprocessing.pipeline import Pipeline
@@ -120,6 +121,23 @@ class Model:
     temperatures: Temperatures = field(default_factory=Temperatures.none)
     discriminator: nn.Module | None = None
     promises: tuple[Promise, ...] = ()
+
+    def compile(self) -> None:
+        """Have PyTorch compile the generator and the refiner (``torch.compile``) when they first see a patient.
+
+        Once is enough for all patients and planes, whose sizes and statistics are values like any others. What is segmented stays
+        the same but for rounding, and so do the weights and their names.
+
+        Raises
+        ------
+        CrganError
+            If this machine cannot compile.
+        """
+        require_compiler(next(self.generator.parameters()).device)
+        shapes.use_duck_shape = False  # or sizes that are equal by chance would have to be equal for every patient
+        for network in (self.generator, self.refiner):
+            if network is not None:
+                network.compile(dynamic=True)
 
     def prepare(self, image: NDArray[np.generic], spacing_mm: Sequence[float]) -> Prepared:
         """Prepare an image for :meth:`segment`, as the training cases were prepared.

@@ -59,6 +59,15 @@ def test_a_worker_reads_the_model_once(job: CaseJob, trained: Path, monkeypatch:
     assert loads == [model]
 
 
+def test_a_worker_compiles_the_model_it_reads(job: CaseJob, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(Model, "compile", lambda self: compiled.append(id(self)))
+    work = Worker(models=(trained,), digest=model_digest(trained), device="cpu", threads=1, compiled=True)
+    work(job)
+    work(job)
+    assert len(compiled) == 1
+
+
 def test_a_worker_that_sees_another_model_refuses(job: CaseJob, trained: Path) -> None:
     with pytest.raises(CrganError, match="another model in this place"):
         Worker(models=(trained,), digest="0" * 64, device="cpu", threads=1)(job)

@@ -119,6 +119,16 @@ def test_cases_are_given_in_the_order_wanted(trained: Path, patients: Path, tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_a_machine_that_cannot_compile_is_told_before_any_mask(trained: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr("torch.compile", fails)
+    with pytest.raises(CrganError, match=r"cannot compile[\s\S]*g\+\+"):
+        predict(trained, images, tmp_path / "out", compiled=True, threads=1)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_dial_and_the_generator_alone(trained: Path, images: Path, tmp_path: Path) -> None:
     sizes = {}
     for name, settings in {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as shapes
 
 import crgan.sweep.sweep as sweeping
 from crgan.networks.normalization import PatientNorm
@@ -208,3 +209,41 @@ def test_the_networks_weights_stay_as_they_are() -> None:
     run(network, [5 + images(1, 5, 8, 8)], covering_windows((5, 8, 8), length=3, tile=(8, 8)))
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+# --- a compiled network --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[object]]:
+    """What is compiled from now on, by :func:`keeping`, as Model.compile lets it be."""
+    torch.compiler.reset()
+    with shapes.patch(use_duck_shape=False):
+        yield []
+
+
+def keeping(graphs: list[object]) -> Callable[[torch.fx.GraphModule, object], torch.fx.GraphModule]:
+    """A compiler that leaves everything as it is."""
+    return lambda graph, _: graphs.append(graph) or graph
+
+
+@pytest.mark.parametrize("patient_wise", [True, False])
+def test_a_compiled_network_is_compiled_once_for_all_patients_and_planes(compilations, monkeypatch, *, patient_wise: bool) -> None:
+    network, eager = (small_network(patient_wise=patient_wise) for _ in range(2))
+    network.compile(backend=keeping(compilations), dynamic=True)
+    monkeypatch.setattr(sweeping, "_PIXELS_AT_ONCE", 4 * 3 * 16 * 8)
+    sizes = [((20, 16, 24), (16, 8)), ((21, 24, 40), (8, 16)), ((12, 16, 16), (16, 16)), ((7, 33, 17), (16, 8))]
+    for patient, (shape, tile) in enumerate(sizes):
+        planes = [images(1, *shape, seed=patient) * (1 + patient) + patient]  # statistics of the one before would be far off
+        windows = covering_windows(shape, length=3, tile=tile)
+        assert_same(run(network, planes, windows, tile=tile), run(eager, planes, windows, tile=tile))
+    assert len(compilations) == 1
+
+
+def test_windows_that_go_alone_are_compiled_too(compilations, monkeypatch) -> None:
+    network = small_network()
+    network.compile(backend=keeping(compilations), dynamic=True)
+    monkeypatch.setattr(sweeping, "_PIXELS_AT_ONCE", 1)
+    planes, windows = [images(1, 7, 8, 16)], covering_windows((7, 8, 16), length=3, tile=(8, 8))
+    assert_same(run(network, planes, windows), run(small_network(), planes, windows))
+    assert len(compilations) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -191,3 +192,19 @@ def test_what_nobody_annotated_teaches_nothing(adversarial_stage, monkeypatch: p
     assert stages[0][0] == stages[1][0]
     assert same(stages[0][1], stages[1][1])
     assert same(stages[0][2], stages[1][2])
+
+
+@pytest.mark.parametrize(
+    ("backend", "patient_wise"),
+    [("aot_eager", True), ("aot_eager", False), pytest.param("inductor", True, marks=pytest.mark.slow)],
+)
+def test_compiled_networks_learn_alike(adversarial_stage, monkeypatch, backend: str, *, patient_wise: bool) -> None:
+    settings = (FROM_THE_START, "generator.widths=[4,8]", "planes=[axial]", f"patient_wise={patient_wise}")
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    plain, compiled = (adversarial_stage(*settings, f"compile={flag}") for flag in (False, True))
+    assert weights(plain).keys() == weights(compiled).keys()
+    for number in range(3):
+        expected, losses = (stage.step(number, 8) for stage in (plain, compiled))
+        assert losses == pytest.approx(expected, abs=1e-4)
+    assert compiled.validate() == pytest.approx(plain.validate(), abs=0.02)

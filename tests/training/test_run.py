@@ -19,6 +19,7 @@ from crgan.errors import CrganError
 from crgan.files import read_json
 from crgan.model import Model
 from crgan.training import choosing
+from crgan.training.adversarial import AdversarialStage
 from crgan.training.run import train
 
 MakeConfig = Callable[..., Config]
@@ -145,6 +146,42 @@ def test_a_device_that_is_not_there_is_told_before_any_work(patients: Path, smal
     with pytest.raises(CrganError, match=f"--device {device}"):
         train(patients, tmp_path / "run", config=small_config(device=device))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_machine_that_cannot_compile_is_told_before_any_work(
+    patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.raises(CrganError, match=r"cannot compile[\s\S]*compile=true"):
+        train(patients, tmp_path / "run", config=small_config("compile=true"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_training_goes_on_where_it_was(
+    run: Path, patients: Path, small_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder has the same files, and a resumed one the same weights to the bit."""
+    config = small_config("compile=true", "planes=[axial]", steps=6)
+    whole = train(patients, tmp_path / "whole", config=config)
+    assert {*content(whole)} - {"metrics.csv"} == {*content(run)} - {"metrics.csv"}
+    assert load_file(whole / "model" / "generator.safetensors").keys() == load_file(run / "model" / "generator.safetensors").keys()
+    step = AdversarialStage.step
+
+    def stop(self, number: int, total: int | None) -> dict[str, float]:
+        if number == 1:
+            raise KeyboardInterrupt
+        return step(self, number, total)
+
+    monkeypatch.setattr(AdversarialStage, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(patients, tmp_path / "run", config=config)
+    monkeypatch.undo()
+    train(patients, tmp_path / "run", config=config, resume=True)
+    assert model_files(tmp_path / "run") == model_files(whole)
 
 
 @pytest.mark.parametrize("wrong", ["no data", "bad data", "no start", "bad split"])

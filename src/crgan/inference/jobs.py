@@ -83,12 +83,13 @@ class CaseJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """How a worker process segments: the model, which it reads once, the device and the threads."""
+    """How a worker process segments: the model, which it reads once, the device, the threads, and whether networks are compiled."""
 
     models: tuple[Path, ...]
     digest: str
     device: str
     threads: int | None
+    compiled: bool = False
 
     def __call__(self, job: CaseJob) -> None:
         """Segment one case, and no other at the same time: a network holds the statistics of the patient it works on."""
@@ -108,7 +109,10 @@ def _read_once(worker: Worker) -> Model:
             where=worker.models[0],
             fix="put the model on a file system that all workers see under the same path",
         )
-    return load_model(worker.models, device=worker.device)
+    model = load_model(worker.models, device=worker.device)
+    if worker.compiled:
+        model.compile()
+    return model
 
 
 def segment_case(model: Model, job: CaseJob) -> None:

@@ -49,6 +49,7 @@ def predict(
     cases: Sequence[str] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    compiled: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
     layout: str | None = None,
@@ -96,6 +97,8 @@ def predict(
         Ids of the cases wanted; None for all.
     device, threads
         Where to compute, and with how many threads; None leaves the number to PyTorch.
+    compiled
+        Have PyTorch compile the networks; see :meth:`crgan.Model.compile`.
     workers
         Cases to segment at a time, each in a process of its own that reads the model once; the processors are shared out
         among them unless ``threads`` says otherwise. None segments one after the other, in this process.
@@ -131,6 +134,8 @@ def predict(
         )
     runs = (Path(run),) if isinstance(run, Path | str) else tuple(Path(each) for each in run)
     model = load_model(runs, device=device)
+    if compiled:
+        model.compile()
     dial = model.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=runs[0], generator_only=generator_only)
     # The model says what labels mean, so that none of the folder's is read.
@@ -165,7 +170,7 @@ def predict(
     if naming is None:
         write_json(out / "labels.json", model.labels.to_json())
     with progress.task("segmenting", len(left)) as task:
-        for _ in _segment(left, model, runs=runs, device=device, threads=threads, workers=workers, scheduler=scheduler):
+        for _ in _segment(left, model, runs=runs, device=device, threads=threads, compiled=compiled, workers=workers, scheduler=scheduler):
             task.advance()
     return [path for paths in masks.values() for path in paths]
 
@@ -177,6 +182,7 @@ def _segment(
     runs: Sequence[Path],
     device: str,
     threads: int | None,
+    compiled: bool,
     workers: int | None,
     scheduler: str | None,
 ) -> Iterator[str]:
@@ -188,7 +194,7 @@ def _segment(
         return
     if scheduler is None and workers is not None and threads is None:
         threads = max(1, (os.cpu_count() or 1) // workers)
-    worker = Worker(models=tuple(each.absolute() for each in runs), digest=digest(runs), device=device, threads=threads)
+    worker = Worker(models=tuple(each.absolute() for each in runs), digest=digest(runs), device=device, threads=threads, compiled=compiled)
     with open_executor(workers, scheduler) as executor:
         for case_id, _ in work_through(executor, worker, {job.case.case_id: job.absolute() for job in jobs}):
             yield case_id

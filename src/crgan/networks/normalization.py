@@ -53,6 +53,15 @@ class _GroupNormalise(torch.autograd.Function):
         return through_statistics, sum_grad_normalised.sum(0), sum_grad.sum(0), None, None
 
 
+def _group_normalise(x: Tensor, weight: Tensor, bias: Tensor, valid: Tensor | None, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise ``x``; gives the groups' mean and variance too."""
+    if torch.compiler.is_compiling():  # it fuses elementary steps by itself
+        mean, variance, _ = group_statistics(x, valid, groups)
+        scale = weight * (variance + VARIANCE_FLOOR).rsqrt()
+        return _affine(x, scale, bias - mean * scale), mean, variance
+    return cast("tuple[Tensor, Tensor, Tensor]", _GroupNormalise.apply(x, weight, bias, valid, groups))  # type: ignore[no-untyped-call]
+
+
 def _group_sum(x: Tensor, groups: int) -> Tensor:
     """Sum ``(B, C, H, W)`` over pixels and over the slices of each group: ``(groups, C)``."""
     return x.sum(dim=(2, 3)).view(groups, -1, x.shape[1]).sum(1)
@@ -128,10 +137,7 @@ class PatientNorm(nn.Module):
             scale, shift = (values.to(x.dtype)[None] for values in frozen)
             return _affine(x, scale, shift)
         # Statistics need float32 whatever precision the convolutions run in.
-        y, mean, variance = cast(
-            "tuple[Tensor, Tensor, Tensor]",
-            _GroupNormalise.apply(x.float(), self.weight, self.bias, valid, groups),  # type: ignore[no-untyped-call]
-        )
+        y, mean, variance = _group_normalise(x.float(), self.weight, self.bias, valid, groups)
         if self.recording:
             self.frozen = (mean, variance)
         return y.to(x.dtype)
@@ -167,10 +173,7 @@ class RunningNorm(nn.Module):
             unbiased = variance * count / (count - 1).clamp_min(1.0)
             cast("Tensor", self.norm.running_mean).lerp_(mean[0], momentum)
             cast("Tensor", self.norm.running_var).lerp_(unbiased[0], momentum)
-        y, *_ = cast(
-            "tuple[Tensor, Tensor, Tensor]",
-            _GroupNormalise.apply(x.float(), self.norm.weight, self.norm.bias, valid, 1),  # type: ignore[no-untyped-call]
-        )
+        y, *_ = _group_normalise(x.float(), self.norm.weight, self.norm.bias, valid, 1)
         return y.to(x.dtype)
 
 

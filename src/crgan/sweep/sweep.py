@@ -67,14 +67,16 @@ def sweep(
     pixels = tile[0] * tile[1] // coarseness**2
     with torch.inference_mode(), patient_statistics(network):
         with recording_statistics(network):
-            network(*_inputs(planes, spaced, tile, coarseness, device))
+            network.forward(*_inputs(planes, spaced, tile, coarseness, device))  # as it is, even if it is compiled: once a patient
         for length, same in groupby(sorted(windows), key=lambda w: w.stop - w.start):
             todo = list(same)
             at_once = max(1, _PIXELS_AT_ONCE // (pixels * length))
             for first in range(0, len(todo), at_once):
                 chunk = todo[first : first + at_once]
                 x, valid = _inputs(planes, chunk, tile, coarseness, device)
-                result = head(network(x, valid), x).float()
+                # A compiled network is compiled for windows of full length, and any number but one of them unless all go alone.
+                usual = length == longest and len(chunk) >= min(2, at_once)
+                result = head((network if usual else network.forward)(x, valid), x).float()
                 if coarseness > 1:
                     result = F.interpolate(result.flatten(0, 1), size=tile, mode="bilinear").unflatten(0, result.shape[:2])
                 for window, values in zip(chunk, result.movedim(1, 2).cpu().numpy(), strict=True):

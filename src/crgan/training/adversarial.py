@@ -20,8 +20,7 @@ from crgan.sequences.batch import Batch, Share
 from crgan.sequences.sampler import Sampler
 from crgan.sweep.volumes import decide, generate, judge
 from crgan.training.losses import deceive_loss, judge_loss, segmentation_loss
-from crgan.training.optimisation import make_optimiser
-from crgan.training.stage import Losses, descend
+from crgan.training.stage import Losses, descend, set_up
 from crgan.training.validation import compare_targets, mean_scores
 
 # The discriminator comes in late, and the first steps are without it: measured in the last third of recipe `default`. Where
@@ -74,12 +73,13 @@ class AdversarialStage:
         self._labels = labels
         self._sampler = sampler
         self._validation = validation
-        self._generator, optimiser = fabric.setup(generator, make_optimiser(config.generator_optimisation, generator.parameters()))
+        settings = config.generator_optimisation
+        self._generator, optimiser = set_up(fabric, generator, settings, compiled=config.compile)
         modules, optimisers = {"generator": generator}, {"generator": optimiser}
         self._discriminator: Any = None  # as Fabric wraps it
         if discriminator is not None:
-            judge = make_optimiser(config.generator_optimisation, discriminator.parameters())
-            self._discriminator, optimisers["discriminator"] = fabric.setup(discriminator, judge)
+            # As it is: PyTorch warns of every input of compiled code that is another network's output.
+            self._discriminator, optimisers["discriminator"] = set_up(fabric, discriminator, settings, compiled=False)
             modules["discriminator"] = discriminator
             self.pace = _PACE_WITH_DISCRIMINATOR if sampler.accumulate == 1 else _PACE_SEGMENTING_TWICE
         self.modules: Mapping[str, nn.Module] = modules

@@ -20,8 +20,7 @@ from crgan.sequences.sampler import Sampler, TrainingCase
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import candidate_voxels, decide, foreground_probability, refine
 from crgan.training.losses import binary_loss
-from crgan.training.optimisation import make_optimiser
-from crgan.training.stage import Losses, descend
+from crgan.training.stage import Losses, descend, set_up
 from crgan.training.validation import compare_targets, mean_scores, truth_masks
 
 # Places kept of each case to draw crops around.
@@ -69,7 +68,7 @@ class RefinementStage:
         self._labels = labels
         self._sampler = sampler
         self._validation = validation
-        self._refiner, optimiser = fabric.setup(refiner, make_optimiser(config.refiner_optimisation, refiner.parameters()))
+        self._refiner, optimiser = set_up(fabric, refiner, config.refiner_optimisation, compiled=config.compile)
         self.modules: Mapping[str, nn.Module] = {"refiner": refiner}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"refiner": optimiser}
 

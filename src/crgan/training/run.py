@@ -18,7 +18,7 @@ from crgan.config import Config, write_config
 from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.files import read_json, write_json
-from crgan.machine import Precision, choose_device, choose_precision, prepare_machine
+from crgan.machine import Precision, choose_device, choose_precision, prepare_machine, require_compiler
 from crgan.model import Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
@@ -110,6 +110,8 @@ def train(
     precision = choose_precision(config.precision, device)
     config = config.model_copy(update={"precision": precision})  # a run that goes on elsewhere keeps it
     fabric = _make_fabric(config, device, precision, out)
+    if config.compile:
+        require_compiler(fabric.device)
     with launched(fabric):
         _train(
             fabric,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from crgan.config import OptimisationSettings
 from crgan.sequences.batch import Batch
-from crgan.training.optimisation import learning_rate, set_learning_rate
+from crgan.training.optimisation import learning_rate, make_optimiser, set_learning_rate
 
 
 class Stage(Protocol):
@@ -31,6 +31,17 @@ class Stage(Protocol):
 
     def validate(self) -> dict[str, float]:
         """Measure whole validation volumes; ``dice`` is what the best weights are chosen by."""
+
+
+def set_up(fabric: Fabric, network: nn.Module, settings: OptimisationSettings, *, compiled: bool) -> tuple[Any, torch.optim.Optimizer]:
+    """Bring a network to its device and make its optimiser; gives what Fabric wraps them in.
+
+    Only what is wrapped is compiled: checkpoints and validations have the network as it is. Its crops have a size for each plane,
+    and code for one size is faster than code for any.
+    """
+    optimiser = make_optimiser(settings, network.parameters())
+    module, wrapped = fabric.setup(cast("nn.Module", torch.compile(network, dynamic=False)) if compiled else network, optimiser)
+    return module, wrapped
 
 
 Losses = tuple[Tensor, Mapping[str, Tensor]]
