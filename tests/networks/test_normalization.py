@@ -258,3 +258,18 @@ def test_running_averages_are_those_of_batch_normalisation(masked: bool) -> None
 def test_the_switch_chooses() -> None:
     assert isinstance(make_norm(4, patient_wise=True), PatientNorm)
     assert isinstance(make_norm(4, patient_wise=False), RunningNorm)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_is_compiled_is_the_same_function_and_gradient(monkeypatch: pytest.MonkeyPatch, *, masked: bool) -> None:
+    torch.manual_seed(0)
+    x, valid = torch.randn(4, 3, 6, 5), (torch.rand(4, 1, 6, 5) > 0.3).float() if masked else None
+    found = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+        norm, seen = PatientNorm(3), x.clone().requires_grad_()
+        y = norm(seen, valid, 2)
+        (y.square() * torch.arange(5)).sum().backward()
+        found.append([y, seen.grad, norm.weight.grad, norm.bias.grad])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-3)
