@@ -100,6 +100,7 @@ class BatchSettings(Settings):
     sequences: int = Field(2, ge=1)  # the first of them drawn uniformly
     length: int | None = Field(None, ge=1)  # slices of a sequence
     accumulate: int = Field(1, ge=1)  # mini-batches whose gradients make one step
+    find: bool = False  # as many groups as the memory of the GPU has room for
 
 
 class AugmentationSettings(Settings):

@@ -112,6 +112,14 @@ def test_weights_are_kept_after_the_shares_that_a_stage_asks_for(run, tmp_path: 
     assert stage.weight == after_six.weight
 
 
+def test_memory_that_ran_out_is_told_with_a_way_out(run) -> None:
+    def full(_: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(CrganError, match=r"toy stage, step 0[\s\S]*2\.00 GiB[\s\S]*fewer net\.groups[\s\S]*batch\.find=true"):
+        run(ToyStage(before_step=full))
+
+
 def test_a_dice_of_zero_is_better_than_none(run) -> None:
     assert run(ToyStage(lambda _: 0.0))["dice"] == 0
 

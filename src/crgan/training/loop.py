@@ -230,14 +230,23 @@ def _load(path: Path, stage: Stage) -> _Facts:
 
 
 def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
-    figures = stage.step(number, total)
+    network = next(iter(stage.modules))
+    try:
+        figures = stage.step(number, total)
+    except torch.OutOfMemoryError as error:
+        raise fail(
+            "The memory of the GPU ran out.",
+            where=f"{stage.name} stage, step {number}",
+            got=" ".join(str(error).split())[:200],
+            fix=f"train anew with fewer {network}.groups and more batch.accumulate, with batch.find=true, or with precision=bf16-mixed",
+        ) from error
     if not math.isfinite(figures["loss"]):
         raise fail(
             "The training has diverged.",
             where=f"{stage.name} stage, step {number}",
             expected="a finite loss",
             got=str(figures["loss"]),
-            fix=f"train anew with a lower learning rate, for example --set {next(iter(stage.modules))}_optimisation.learning_rate=0.0005",
+            fix=f"train anew with a lower learning rate, for example --set {network}_optimisation.learning_rate=0.0005",
         )
     return figures
 

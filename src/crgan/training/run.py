@@ -18,7 +18,7 @@ from crgan.config import Config, write_config
 from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.files import read_json, write_json
-from crgan.machine import Precision, choose_device, choose_precision, prepare_machine, require_compiler
+from crgan.machine import choose_device, choose_precision, prepare_machine, require_compiler
 from crgan.model import Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
@@ -35,6 +35,7 @@ from crgan.training.page import write_page
 from crgan.training.patients import Patients, spread
 from crgan.training.processes import Turns, is_first, launched
 from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
+from crgan.training.room import fill_memory, require_gpu
 from crgan.training.stage import Stage
 from crgan.training.start import take_settings
 from crgan.training.unseen import KEPT_AT, as_on_new_patients, folds
@@ -106,12 +107,13 @@ def train(
     elif config.minutes is None and config.steps is None:
         raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
-    device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = choose_precision(config.precision, choose_device(config.device))
     config = config.model_copy(update={"precision": precision})  # a run that goes on elsewhere keeps it
-    fabric = _make_fabric(config, device, precision, out)
+    fabric = _make_fabric(config, out)
     if config.compile:
         require_compiler(fabric.device)
+    if config.batch.find and stored_config is None:
+        require_gpu(fabric)
     with launched(fabric):
         _train(
             fabric,
@@ -151,6 +153,8 @@ def _train(
     patients = Patients(data, config, start, progress, pipeline=pipeline, scheduler=scheduler)
     if stored is None:
         config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
+        if config.batch.find:
+            config = fill_memory(_make_fabric(config, out), config, patients)
         if fabric.is_global_zero:
             if overwrite:  # only now: if anything had been wrong with the data, the earlier run would still be there
                 remove_run(out)
@@ -375,12 +379,13 @@ class _Run:
         return said
 
 
-def _make_fabric(config: Config, device: torch.device, precision: Precision, out: Path) -> Fabric:
+def _make_fabric(config: Config, out: Path) -> Fabric:
+    device = choose_device(config.device)
     return Fabric(
         accelerator=device.type,
         devices=[device.index] if ":" in config.device else config.devices,
         num_nodes=config.nodes,
-        precision=precision,
+        precision=choose_precision(config.precision, device),
         loggers=[_tensorboard(out)] if config.logger == "tensorboard" else [],
     )
 
