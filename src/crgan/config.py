@@ -158,7 +158,7 @@ class Config(Settings):
     noise_channel: bool = False
     minutes: float | None = Field(None, gt=0)
     steps: int | None = Field(None, gt=0)
-    generator_share: float = Field(0.4, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
+    generator_share: float = Field(0.3, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
     devices: int = Field(1, ge=1)

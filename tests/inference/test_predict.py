@@ -170,7 +170,8 @@ def pictures(small_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory)
         for kind, array in (("images", 60 + 90 * cell + random.normal(0, 5, cell.shape)), ("labels", cell)):
             (folder / "data" / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array.astype(np.uint8)).save(folder / "data" / kind / f"c{index}.png")
-    config = small_config("batch.length=null", "generator_optimisation.learning_rate=0.02", steps=60)
+    adamw = ("generator_optimisation.optimiser=adamw", "generator_optimisation.learning_rate=0.02")
+    config = small_config("batch.length=null", *adamw, steps=60)
     return train(folder / "data", folder / "run", config=config), folder / "data"
 
 

@@ -39,7 +39,7 @@ def settings(
     return config.model_copy(
         update={
             "batch": config.batch.model_copy(update={"length": length}),
-            "refinement": config.refinement.model_copy(update={"attend": attend, "candidate": 0.2}),
+            "refinement": config.refinement.model_copy(update={"attend": attend, "candidate": 0.2, "on_doubts": False}),
         }
     )
 

@@ -65,7 +65,7 @@ def fit_intensities(samples: Sequence[NDArray[np.generic]], *, bounds: tuple[flo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """How the voxels of one channel are normalised, part by part: ``(value - mean) / std``, and zeros where ``std`` is 0.
+    """How the voxels of one channel are normalised, part by part: ``(value - mean) / std``, zeros where ``std`` is 0 in 32 bits.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Scaling:
 
     def __call__(self, values: NDArray[np.generic], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Normalise voxels of any shape, of which ``foreground`` tells those that count; float32 in fresh memory."""
-        if self.std <= 0:
+        if np.float32(self.std) <= 0:
             return np.zeros(values.shape, np.float32)
         result = values.astype(np.float32)
         if self.bounds is not None:

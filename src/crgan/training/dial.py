@@ -25,6 +25,8 @@ _AS_GOOD = 0.001
 # Points of a curve, besides the neutral and the best: each is 15 to 20 % of the misses away from the next.
 _MOST_POINTS = 24
 _LEAST_FNR = 0.005
+# From the largest piece that is to be dropped to the smallest that stays: no larger than need be.
+_JUST_ABOVE = 1.0001
 
 _Values = NDArray[np.float64]
 
@@ -92,15 +94,16 @@ def find_smallest(cases: Sequence[Judged], labels: LabelScheme, settings: Sequen
         if not len(holding):
             continue
         volumes = np.unique(np.concatenate([[0.0], *(each.mm3 for each in pieces)]))
-        volumes = volumes[volumes <= holding.min()]
+        volumes = volumes[volumes < holding.min()]
         table = []
         for case, each in zip(cases, pieces, strict=True):
-            stays = each.mm3[:, None] >= volumes
+            stays = each.mm3[:, None] > volumes
             hits = (each.hits[:, None] * stays).sum(axis=0)
             table.append(_dice(hits, (each.voxels[:, None] * stays).sum(axis=0) - hits, case.tallies[number].positives))
         means = _patient_mean(np.stack(table), owners)
         if means.max() > means[0] + _AS_GOOD:
-            found[target] = float(volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]])
+            largest = volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]]
+            found[target] = round(float(largest) * _JUST_ABOVE, 6)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -380,6 +381,7 @@ class _Run:
 
 
 def _make_fabric(config: Config, out: Path) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # or it says on stderr which precision it takes
     device = choose_device(config.device)
     return Fabric(
         accelerator=device.type,
