@@ -15,13 +15,13 @@ from crgan.preprocessing.fingerprint import Fingerprint, Range
 Triple = tuple[float, float, float]
 
 
-def fingerprint(shape: Triple, spacing_mm: Triple, extent: Triple | None) -> Fingerprint:
+def fingerprint(shape: Triple, spacing_mm: Triple, extent: Triple | None, *, patients: int = 40) -> Fingerprint:
     """Of cases that are all alike; only what sizes depend on."""
     return Fingerprint(
         modalities=("m",),
-        cases=10,
-        patients=10,
-        labelled=10,
+        cases=patients,
+        patients=patients,
+        labelled=patients,
         shape=Range(low=shape, median=shape, high=shape),
         spacing_mm=Range(low=spacing_mm, median=spacing_mm, high=spacing_mm),
         codes=(),
@@ -131,6 +131,20 @@ def test_mini_batches_are_of_one_size_whatever_the_crop() -> None:
     assert small.generator.groups is not None
     assert large.generator.groups == 1
     assert small.generator.groups > large.generator.groups
+
+
+@pytest.mark.parametrize(
+    ("patients", "coarseness", "errors", "share"),
+    [(40, 2, "out-of-fold", 0.4), (20, 2, "out-of-fold", 0.4), (19, 2, "in-sample", 0.4), (40, 1, "in-sample", 0.7)],
+)
+def test_a_refiner_that_sees_more_than_its_generator_gets_more(patients: int, coarseness: int, errors: str, share: float) -> None:
+    shape = (140, 170, 136) if coarseness == 2 else (36, 50, 35)
+    config = derive_settings(load_config(), fingerprint(shape, (1, 1, 1), (20, 20, 20), patients=patients))
+    assert (config.generator.coarseness, config.refiner.coarseness) == (coarseness, 1)
+    assert (config.refinement.errors, config.generator_share) == (errors, share)
+    asked = load_config(generator_share=0.25, overrides=["refinement.errors=snapshots"])
+    kept = derive_settings(asked, fingerprint(shape, (1, 1, 1), (20, 20, 20), patients=patients))
+    assert (kept.refinement.errors, kept.generator_share) == ("snapshots", 0.25)
 
 
 def test_every_device_has_a_part_in_every_batch() -> None:

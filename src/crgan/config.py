@@ -144,7 +144,7 @@ class RefinementSettings(Settings):
     candidate: float | None = Field(None, gt=0, lt=1)  # foreground probability that makes a voxel a candidate; None: fitted
     warm_start: bool = True  # begin with the generator's weights instead of from scratch
     on_doubts: bool = True  # add to the odds that the generator gave instead of beginning anew
-    errors: Literal["in-sample", "snapshots", "out-of-fold"] = "in-sample"  # whose errors on the training patients it learns from
+    errors: Literal["in-sample", "snapshots", "out-of-fold"] | None = None  # whose errors on the training patients it learns from
     target: Literal["corrected", "errors"] = "corrected"  # supervise P* or the two error masks
     discriminator_map: bool = False  # show the refiner also what the discriminator thinks of the generator's segmentation
 
@@ -158,7 +158,7 @@ class Config(Settings):
     noise_channel: bool = False
     minutes: float | None = Field(None, gt=0)
     steps: int | None = Field(None, gt=0)
-    generator_share: float = Field(0.3, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
+    generator_share: float | None = Field(None, gt=0, lt=1)  # of the minutes or steps, where a refiner follows
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
     devices: int = Field(1, ge=1)

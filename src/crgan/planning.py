@@ -15,6 +15,10 @@ _MAX_GROUPS = 8
 # Images at least this large in plane are first looked at with half the resolution.
 _COARSE_FROM = 96
 _MAX_CROP = 192
+# A refiner that sees what its generator cannot deserves most of the time, and to learn from errors on patients that the generator
+# has not seen; one that sees the same adds little, and both cost the generator more than they bring (docs/method.md).
+_SHARE_OF_A_COARSE_GENERATOR, _SHARE_OF_A_FINE_GENERATOR = 0.4, 0.7
+_ENOUGH_FOR_FOLDS = 20  # patients: a generator that has seen half of fewer errs in other ways
 _TILE_LIMITS = (32, 128)
 _TILE_MARGIN = 1.3  # a tile is this much larger than what it is centred on
 
@@ -50,7 +54,11 @@ def derive_settings(config: Config, fingerprint: Fingerprint) -> Config:
         extent = fingerprint.foreground_extent or fingerprint.shape.median
         sizes = {plane: _tile(_in_plane(extent, plane), limit=sizes[plane]) for plane in planes}
     refiner = _network(config, config.refiner, sizes, coarseness=1)
-    return config.model_copy(update={"refiner": refiner})
+    finer = (refiner.coarseness or 1) < (generator.coarseness or 1)
+    errors = "out-of-fold" if finer and fingerprint.patients >= _ENOUGH_FOR_FOLDS else "in-sample"
+    refinement = config.refinement.model_copy(update={"errors": config.refinement.errors or errors})
+    share = config.generator_share or (_SHARE_OF_A_COARSE_GENERATOR if finer else _SHARE_OF_A_FINE_GENERATOR)
+    return config.model_copy(update={"refiner": refiner, "refinement": refinement, "generator_share": share})
 
 
 def _planes(fingerprint: Fingerprint) -> tuple[Plane, ...]:

@@ -257,7 +257,7 @@ class _Run:
     def _generator_share(self) -> float:
         """The final generator's share of the minutes or steps."""
         config = self._config
-        if not config.has_refiner:
+        if not config.has_refiner or config.generator_share is None:
             return 1.0
         return config.generator_share / (2 if config.refinement.errors == "out-of-fold" else 1)
 
@@ -313,7 +313,8 @@ class _Run:
             validation=validated,
         )
         left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
-        steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * config.generator_share)))
+        generators = config.generator_share or 0.0  # their share of the steps
+        steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * generators)))
         self._run(stage, steps=steps, seconds=left, validations=config.validations, last=True)
         return refiner
 
