@@ -347,3 +347,12 @@ def test_settings_of_another_version_are_told_with_their_file(tmp_path: Path) ->
 
 def test_a_mapping_is_parsed_as_it_is() -> None:
     assert parse_config({"seed": 3}, where="here") == Config(seed=3)
+
+
+def test_the_discriminator_learns_as_the_generator_but_for_what_is_said() -> None:
+    default, paper = load_config(), load_config(recipe="paper")
+    assert (default.discriminator_optimisation.optimiser, default.discriminator_optimisation.learning_rate) == ("adamw", 1e-3)
+    assert default.discriminator_optimisation.clip == default.generator_optimisation.clip
+    assert paper.discriminator_optimisation == paper.generator_optimisation
+    changed = load_config(overrides=["adversarial.learning_rate=null", "generator_optimisation.learning_rate=0.3"])
+    assert (changed.discriminator_optimisation.optimiser, changed.discriminator_optimisation.learning_rate) == ("adamw", 0.3)

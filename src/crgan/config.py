@@ -114,10 +114,13 @@ class AugmentationSettings(Settings):
     noise: float = Field(0.05, ge=0)  # standard deviation of Gaussian noise, at most
 
 
+Optimiser = Literal["muon", "adamw", "rmsprop", "adadelta"]
+
+
 class OptimisationSettings(Settings):
     """How the weights of a stage are found."""
 
-    optimiser: Literal["muon", "adamw", "rmsprop", "adadelta"] = "muon"
+    optimiser: Optimiser = "muon"
     learning_rate: float = Field(1e-2, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warm_up: int = Field(20, ge=0)  # steps of linear warm-up
@@ -135,6 +138,9 @@ class AdversarialSettings(Settings):
     begin: float = Field(0.67, ge=0, lt=1)  # share of the stage after which it begins
     widths: tuple[_Size, _Size] = (8, 16)
     smoothing: float = Field(0.2, ge=0, lt=1)  # softening of the truth, at most
+    # Of the discriminator; None: the generator's. By Muon it soon told truth from generated without fail, and then taught nothing.
+    optimiser: Optimiser | None = "adamw"
+    learning_rate: float | None = Field(1e-3, gt=0)
 
 
 class RefinementSettings(Settings):
@@ -205,6 +211,12 @@ class Config(Settings):
     def has_discriminator(self) -> bool:
         """Whether the generator is trained against a discriminator."""
         return "cgan" in self.system
+
+    @property
+    def discriminator_optimisation(self) -> OptimisationSettings:
+        """How the discriminator's weights are found: as the generator's, but for what the adversarial settings say."""
+        chosen = {name: getattr(self.adversarial, name) for name in ("optimiser", "learning_rate")}
+        return self.generator_optimisation.model_copy(update={name: value for name, value in chosen.items() if value is not None})
 
     @property
     def has_refiner(self) -> bool:

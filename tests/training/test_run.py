@@ -72,7 +72,8 @@ def test_the_model_is_made_of_the_best_weights(run: Path) -> None:
 
 
 def test_the_refiner_can_see_what_the_discriminator_thinks(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
-    run = train(patients, tmp_path / "run", config=small_config("refinement.discriminator_map=true", "refinement.on_doubts=false", steps=20))
+    switches = ("refinement.discriminator_map=true", "refinement.on_doubts=false")
+    run = train(patients, tmp_path / "run", config=small_config(*switches, steps=20))
     model = Model.load(run)
     assert model.refiner is not None
     assert model.refiner.channels == 2 + 2 + 1  # modalities, regions, the map

@@ -73,13 +73,13 @@ class AdversarialStage:
         self._labels = labels
         self._sampler = sampler
         self._validation = validation
-        settings = config.generator_optimisation
-        self._generator, optimiser = set_up(fabric, generator, settings, compiled=config.compile)
+        self._generator, optimiser = set_up(fabric, generator, config.generator_optimisation, compiled=config.compile)
         modules, optimisers = {"generator": generator}, {"generator": optimiser}
         self._discriminator: Any = None  # as Fabric wraps it
         if discriminator is not None:
             # As it is: PyTorch warns of every input of compiled code that is another network's output.
-            self._discriminator, optimisers["discriminator"] = set_up(fabric, discriminator, settings, compiled=False)
+            own = config.discriminator_optimisation
+            self._discriminator, optimisers["discriminator"] = set_up(fabric, discriminator, own, compiled=False)
             modules["discriminator"] = discriminator
             self.pace = _PACE_WITH_DISCRIMINATOR if sampler.accumulate == 1 else _PACE_SEGMENTING_TWICE
         self.modules: Mapping[str, nn.Module] = modules
@@ -103,14 +103,16 @@ class AdversarialStage:
         def losses(batch: Batch) -> Losses:
             return self._losses(batch, self._segment(batch) if known is None else known, judging=judging)
 
-        take = partial(descend, self._fabric, batches, settings=self._config.generator_optimisation, step=number, total=total)
+        take = partial(descend, self._fabric, batches, step=number, total=total)
         figures: dict[str, Tensor] = {}
         if judging:
             self._discriminator.train()
             self._discriminator.requires_grad_(requires_grad=True)
-            figures |= take(judge_losses, self._discriminator, self.optimisers["discriminator"])
+            figures |= take(
+                judge_losses, self._discriminator, self.optimisers["discriminator"], settings=self._config.discriminator_optimisation
+            )
             self._discriminator.requires_grad_(requires_grad=False)
-        figures |= take(losses, self._generator, self.optimisers["generator"])
+        figures |= take(losses, self._generator, self.optimisers["generator"], settings=self._config.generator_optimisation)
         return {name: float(value) for name, value in figures.items()}
 
     def validate(self) -> dict[str, float]:
