@@ -184,9 +184,8 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Conf
     small = ("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=2")
 
     def make(*overrides: str, recipe: str = "default", steps: int | None = 4, **named: Any) -> Config:
-        return load_config(
-            recipe=recipe, overrides=[*small, "batch.length=3", *overrides], threads=1, steps=steps, **{"data.cache": cache, **named}
-        )
+        named = {"data.cache": cache, "generator_share": 0.4, **named}
+        return load_config(recipe=recipe, overrides=[*small, "batch.length=3", *overrides], threads=1, steps=steps, **named)
 
     return make
 
@@ -208,5 +207,5 @@ def trained(patients: Path, small_config: Callable[..., Config], tmp_path_factor
         for stage, rate in (("generator", 0.02), ("refiner", 0.01))
         for key in ("optimiser=adamw", f"learning_rate={rate}")
     ]
-    config = small_config(*optimisation, "refinement.on_doubts=false", precision="32-true", generator_share=0.4, steps=200)
+    config = small_config(*optimisation, "refinement.on_doubts=false", precision="32-true", steps=200)
     return train(patients, tmp_path_factory.mktemp("trained") / "run", config=config)
