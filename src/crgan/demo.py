@@ -56,8 +56,9 @@ class DemoSize:
     patients: int = 14
     unseen: int = 4
     shape: tuple[int, int, int] = (64, 80, 64)
-    steps: int = 400
-    overrides: tuple[str, ...] = ()
+    steps: int = 800
+    # Phantoms are small enough for the generator to see their voxels; patients usually are not, and the refiner then sees more than it.
+    overrides: tuple[str, ...] = ("generator.coarseness=2",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
