@@ -192,7 +192,7 @@ def test_the_command_killed_and_stopped_and_gone_on_with(patients: Path, small_c
     words = ["train", str(patients), "--out", str(run), "--steps", "150", "--system", "rnn-unet", "--threads", "1"]
     for text in ("generator.widths=[4,8,8]", "refiner.widths=[4,8,8]", "generator.groups=2", "refiner.groups=2", "validations=12"):
         words += ["--set", text]
-    words += ["--set", "batch.length=3", "--set", f"data.cache={config.data.cache}"]
+    words += ["--set", "batch.length=3", "--set", "generator_share=0.4", "--set", f"data.cache={config.data.cache}"]
 
     def start(*more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", "from crgan.cli import main; main()", *words, *more]
