@@ -329,6 +329,17 @@ def test_validation_takes_a_small_part_of_the_time(run, clock: SimpleNamespace, 
     assert len(rows(tmp_path)) == validations
 
 
+def test_processes_agree_on_how_often_to_validate(run, clock: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
+    """This one alone could afford two."""
+
+    def with_others(_: object, figures: dict[str, float]) -> dict[str, float]:
+        return {name: 3.9 if name == "validations" else value for name, value in figures.items()}
+
+    monkeypatch.setattr(loop, "agreed", with_others)
+    run(Timed(clock, validation=5), steps=None, seconds=500, validations=6)
+    assert len(rows(tmp_path)) == 3
+
+
 def test_time_is_left_for_what_comes_afterwards(run, clock: SimpleNamespace) -> None:
     begun = clock.now
     run(Timed(clock, validation=10), steps=None, seconds=1000, validations=4, afterwards=3.0)

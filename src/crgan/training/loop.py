@@ -272,8 +272,9 @@ class _Budget:
         self._stage.validate()
         self._planned = self._facts.step, time.monotonic()
         validation = self._planned[1] - measured
-        affordable = int(_VALIDATING * (self._ends - measured) / max(validation, 1e-6))
-        self._plan((measured - warm) / _MEASURED_STEPS, validation, min(validations, max(2, affordable)), since=0)
+        # Agreed, too: processes that validate at different steps would wait for each other for ever.
+        affordable = agreed(self._fabric, {"validations": _VALIDATING * (self._ends - measured) / max(validation, 1e-6)})["validations"]
+        self._plan((measured - warm) / _MEASURED_STEPS, validation, min(validations, max(2, int(affordable))), since=0)
 
     def measure_again(self, reached: float) -> None:
         """Plan the steps after the first validation, which began when the time was ``reached``."""
