@@ -11,10 +11,9 @@ from pathlib import Path
 from crgan.config import Config, read_config, write_config
 from crgan.errors import fail
 from crgan.files import atomic_write, read_json, write_json
-from crgan.machine import choose_device, choose_precision
-from crgan.planning import derive_settings
 from crgan.preprocessing.fingerprint import Fingerprint
 from crgan.training.folder import DATA, SETTINGS
+from crgan.training.settling import settle
 
 _REFINEMENT = "refinement"
 _OF_THE_REFINER = ("refiner", "refiner_optimisation", "refinement")
@@ -48,8 +47,7 @@ def reuse_generator(source: Path, out: Path, config: Config) -> None:
         If the generators would differ.
     """
     data = read_json(source / DATA)
-    config = config.model_copy(update={"precision": choose_precision(config.precision, choose_device(config.device))})
-    derived = derive_settings(config, Fingerprint.from_json(data["fingerprint"]))
+    derived = settle(config, Fingerprint.from_json(data["fingerprint"]))
     if generator_settings(read_config(source / SETTINGS)) != generator_settings(derived):
         raise fail(
             "The two runs have different generators.", where=source, expected="settings that differ in the refiner alone", fix="train anew"

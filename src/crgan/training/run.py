@@ -23,7 +23,6 @@ from crgan.machine import choose_device, choose_precision, prepare_machine, requ
 from crgan.model import Model
 from crgan.networks.build import expect_rarity, make_discriminator, make_generator, make_refiner, start_from_generator
 from crgan.networks.unet import RecurrentUNet
-from crgan.planning import derive_settings
 from crgan.preprocessing.stored import StoredCase
 from crgan.progress import Progress, Silent
 from crgan.sequences.sampler import TrainingCase
@@ -37,6 +36,7 @@ from crgan.training.patients import Patients, spread
 from crgan.training.processes import Turns, is_first, launched
 from crgan.training.refinement import RefinementStage, fit_candidates, with_errors
 from crgan.training.room import fill_memory, require_gpu
+from crgan.training.settling import settle
 from crgan.training.stage import Stage
 from crgan.training.start import take_settings
 from crgan.training.unseen import KEPT_AT, as_on_new_patients, folds
@@ -108,8 +108,6 @@ def train(
     elif config.minutes is None and config.steps is None:
         raise fail("It is not said how long to train.", expected="minutes or steps", fix="add --minutes 30, or --steps 2000")
     prepare_machine(config.threads)
-    precision = choose_precision(config.precision, choose_device(config.device))
-    config = config.model_copy(update={"precision": precision})  # a run that goes on elsewhere keeps it
     fabric = _make_fabric(config, out)
     if config.compile:
         require_compiler(fabric.device)
@@ -153,7 +151,7 @@ def _train(
     pipeline = None if like is None else Model.load(like, device="cpu").pipeline
     patients = Patients(data, config, start, progress, pipeline=pipeline, scheduler=scheduler)
     if stored is None:
-        config = derive_settings(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
+        config = settle(config if start is None else take_settings(config, start, where=data), patients.fingerprint)
         if config.batch.find:
             config = fill_memory(_make_fabric(config, out), config, patients)
         if fabric.is_global_zero:
@@ -256,10 +254,16 @@ class _Run:
 
     def _generator_share(self) -> float:
         """The final generator's share of the minutes or steps."""
-        config = self._config
-        if not config.has_refiner or config.generator_share is None:
+        return self._generators_share() / (2 if self._config.has_refiner and self._config.refinement.errors == "out-of-fold" else 1)
+
+    def _generators_share(self) -> float:
+        """The share of all generators together."""
+        if not self._config.has_refiner:
             return 1.0
-        return config.generator_share / (2 if config.refinement.errors == "out-of-fold" else 1)
+        if self._config.generator_share is None:
+            message = "the generator's share has not been derived from the data"
+            raise ValueError(message)
+        return self._config.generator_share
 
     def _run_generator(self, stage: AdversarialStage, share: float, *, validations: int) -> None:
         config = self._config
@@ -313,8 +317,7 @@ class _Run:
             validation=validated,
         )
         left = None if config.minutes is None else config.minutes * 60 - self._earlier - (time.monotonic() - self._begun)
-        generators = config.generator_share or 0.0  # their share of the steps
-        steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * generators)))
+        steps = None if config.steps is None else max(1, config.steps - max(1, round(config.steps * self._generators_share())))
         self._run(stage, steps=steps, seconds=left, validations=config.validations, last=True)
         return refiner
 
