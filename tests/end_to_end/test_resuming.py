@@ -115,16 +115,21 @@ def test_killed_while_a_file_is_written(
     assert result(run) == uninterrupted
 
 
+def stopped_and_gone_on_with(
+    patients: Path, config: Config, run: Path, monkeypatch: pytest.MonkeyPatch, stage: type, at: int
+) -> dict[str, bytes]:
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "step", at_call(at, stage.step, lambda: os.kill(os.getpid(), signal.SIGINT)))
+        with pytest.raises(KeyboardInterrupt):
+            train(patients, run, config=config)
+    return result(train(patients, run, config=config, resume=True))
+
+
 @pytest.mark.parametrize(("stage", "at"), [(AdversarialStage, 1), (AdversarialStage, 3), (RefinementStage, 1), (RefinementStage, 6)])
 def test_stopped_by_ctrl_c(
     patients: Path, config: Config, uninterrupted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: type, at: int
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "step", at_call(at, stage.step, lambda: os.kill(os.getpid(), signal.SIGINT)))
-        with pytest.raises(KeyboardInterrupt):
-            train(patients, tmp_path / "run", config=config)
-    train(patients, tmp_path / "run", config=config, resume=True)
-    assert result(tmp_path / "run") == uninterrupted
+    assert stopped_and_gone_on_with(patients, config, tmp_path / "run", monkeypatch, stage, at) == uninterrupted
 
 
 @pytest.mark.parametrize(("stage", "at"), [(AdversarialStage, 3), (RefinementStage, 2)])
@@ -133,12 +138,7 @@ def test_stopped_where_several_batches_make_a_step(
 ) -> None:
     config = small_config("adversarial.begin=0.5", "noise_channel=true", "batch.accumulate=3", steps=STEPS)
     whole = result(train(patients, tmp_path / "whole", config=config))
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "step", at_call(at, stage.step, lambda: os.kill(os.getpid(), signal.SIGINT)))
-        with pytest.raises(KeyboardInterrupt):
-            train(patients, tmp_path / "run", config=config)
-    train(patients, tmp_path / "run", config=config, resume=True)
-    assert result(tmp_path / "run") == whole
+    assert stopped_and_gone_on_with(patients, config, tmp_path / "run", monkeypatch, stage, at) == whole
 
 
 def test_a_full_disk_in_the_middle_is_told_and_nothing_is_lost(
