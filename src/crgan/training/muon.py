@@ -24,7 +24,7 @@ _LIKE_ADAM = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for the weights of convolutions, AdamW for scales, shifts and biases.
+    """Muon for the weights of convolutions, the first and the last included, AdamW for scales, shifts and biases.
 
     PyTorch's own takes nothing but matrices; here a weight ``(outputs, inputs, rows, columns)`` is one, of ``outputs`` rows.
     Sources: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024
