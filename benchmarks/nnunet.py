@@ -35,8 +35,11 @@ def end_workers(trainer):  # or they would outlive the training
 """
 
 
-def environment(work: Path, *, threads: int, workers: int = 0) -> dict[str, str]:
-    """Environment variables: nnU-Net's folders below ``work``, threads, and processes of its augmentation."""
-    numbers = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "nnUNet_n_proc_DA": workers}
+# How many processes augment, of a training alone: planning fails if it is 0.
+WORKERS = "nnUNet_n_proc_DA"
+
+
+def environment(work: Path, *, threads: int) -> dict[str, str]:
+    """Environment variables: nnU-Net's folders below ``work``, and threads."""
     folders = {f"nnUNet_{name}": str(work / name) for name in ("raw", "preprocessed", "results")}
-    return os.environ | {name: str(number) for name, number in numbers.items()} | folders
+    return os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)) | folders

@@ -69,7 +69,7 @@ class Bench:
         self.asked = asked
         self.work: Path = asked.work.absolute()
         self.bin: Path = asked.nnunet.parent
-        self.environment = nnunet.environment(self.work, threads=asked.threads, workers=asked.workers)
+        self.environment = nnunet.environment(self.work, threads=asked.threads)
         self.side = [] if asked.split is None else ["--split", asked.split, *([] if asked.fold is None else ["--fold", asked.fold])]
 
     def nnunet(self) -> None:
@@ -80,7 +80,8 @@ class Bench:
         if not (self.work / "preprocessed" / DATASET / "nnUNetPlans.json").exists():
             self._call([self.bin / "nnUNetv2_plan_and_preprocess", "-d", NUMBER, "-c", "2d", "-np", 1, "-npfp", 1])
         if not list(results.glob("*/*/fold_all/checkpoint_final.pth")):
-            self._call([self.asked.nnunet, "-c", nnunet.TRAINER + _TRAIN, json.dumps([DATASET, self.asked.minutes, self.asked.threads])])
+            told = json.dumps([DATASET, self.asked.minutes, self.asked.threads])
+            self._call([self.asked.nnunet, "-c", nnunet.TRAINER + _TRAIN, told], **{nnunet.WORKERS: str(self.asked.workers)})
         masks, options = self.work / "masks-nnunet", ["-d", NUMBER, "-f", "all", "-c", "2d", "-device", "cpu", "-npp", 1, "-nps", 1]
         begun = time.monotonic()
         self._call([self.bin / "nnUNetv2_predict", "-i", raw / "imagesTs", "-o", masks, *options])
@@ -131,8 +132,8 @@ class Bench:
         }
         (raw / "dataset.json").write_text(json.dumps(description))
 
-    def _call(self, command: Sequence[object]) -> None:
-        subprocess.run([str(part) for part in command], check=True, env=self.environment)  # noqa: S603 - commands of this file
+    def _call(self, command: Sequence[object], **variables: str) -> None:
+        subprocess.run([str(part) for part in command], check=True, env=self.environment | variables)  # noqa: S603 - commands of this file
 
 
 def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """How many pixels a second training takes in, beside nnU-Net's 2D trainer: `python benchmarks/training_speed.py WORK`.
 
 Both train on the same phantom brains (four modalities, drawn into WORK once), on crops of 128 x 128 pixels and as many slices a step,
-on --threads threads; ours are sequences of 10 slices. Timed are whole steps: drawing and augmenting the batch, forward, backward and
-the optimiser. The discriminator of `rnn-cgan` takes part from the first step here; in recipe `default` it does in the last third.
-Rounds take turns, each in a process of its own, and the best one of each counts. The machine has to be idle.
+on --threads threads; ours are sequences of 10 slices, in the precision that a training takes by itself. Timed are whole steps: drawing
+and augmenting the batch, forward, backward and the optimiser. The discriminator of `rnn-cgan` takes part from the first step here; in
+recipe `default` it does in the last third. Rounds take turns, each in a process of its own, and the best one of each counts. The
+machine has to be idle.
 
 nnU-Net is measured too where its Python is named (benchmarks/nnunet.py says how it is installed):
     python benchmarks/training_speed.py WORK --nnunet NNUNET/bin/python
@@ -56,10 +57,11 @@ end_workers(trainer)
 
 def round_of_ours(data: Path, system: str, steps: int, threads: int) -> dict[str, float]:
     """Train a few steps of the generator's stage: seconds of a step, and the generator's parameters."""
+    import torch
     from lightning_fabric import Fabric
 
     from crgan.config import load_config
-    from crgan.machine import prepare_machine
+    from crgan.machine import choose_precision, prepare_machine
     from crgan.networks.build import make_discriminator, make_generator
     from crgan.planning import derive_settings
     from crgan.progress import Silent
@@ -78,7 +80,7 @@ def round_of_ours(data: Path, system: str, steps: int, threads: int) -> dict[str
     network = make_generator(config, **sizes, exclusive=patients.labels.exclusive)
     cases = [TrainingCase(stored=case) for case in patients.train]
     stage = AdversarialStage(
-        Fabric(accelerator="cpu", devices=1),
+        Fabric(accelerator="cpu", devices=1, precision=choose_precision(config.precision, torch.device("cpu"))),
         config,
         patients.labels,
         generator=network,
@@ -121,7 +123,7 @@ class Bench:
     def measure(self, name: str, command: list[object]) -> dict[str, float]:
         """One round in a process of its own."""
         workers = name.split()[-2] if name.startswith("nnU-Net") else "0"
-        printed = self._run(command, nnUNet_n_proc_DA=workers)
+        printed = self._run(command, **{nnunet.WORKERS: workers})
         return dict(json.loads(next(line for line in printed.splitlines() if line.startswith("ROUND")).removeprefix("ROUND ")))
 
     def _run(self, command: list[object], **variables: str) -> str:
