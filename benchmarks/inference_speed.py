@@ -64,7 +64,12 @@ TASKS = {
 _UNTRAINED = """
 dataset, configuration = sys.argv[1:]
 plans, description = read_plans(dataset)
+plan = plans["configurations"][configuration]
+folder = join(nnUNet_preprocessed, dataset, plan["data_identifier"])
+maybe_mkdir_p(folder)
+open(join(folder, "none.b2nd"), "w").close()  # by whose name alone a trainer learns how cases would be stored
 trainer = make_trainer(plans, description, configuration, 0)
+trainer.inference_allowed_mirroring_axes = tuple(range(len(plan["patch_size"])))  # a training would say so, and none is mirrored else
 maybe_mkdir_p(trainer.output_folder)
 save_json(plans, join(trainer.output_folder_base, "plans.json"), sort_keys=False)
 save_json(description, join(trainer.output_folder_base, "dataset.json"), sort_keys=False)
