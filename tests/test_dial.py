@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crgan.dial import Aim, Curve, Dial, Point, Setting, parse_thresholds
+from crgan.dial import Aim, Curve, Dial, Point, Setting, Smallest, parse_thresholds
 from crgan.errors import CrganError
 
 
@@ -130,11 +130,11 @@ def test_the_point_of_a_setting() -> None:
     assert DIAL.curves["WT"].at(Setting(p=0.3, q=0.8)) is None
 
 
-def test_the_least_volume_goes_with_the_settings() -> None:
-    dial = Dial(settings=DIAL.settings, curves=DIAL.curves, smallest_mm3={"WT": 30.5})
+def test_the_smallest_piece_goes_with_the_settings() -> None:
+    dial = Dial(settings=DIAL.settings, curves=DIAL.curves, smallest={"WT": Smallest(mm3=30.5, share=0.25)})
     assert dial.turned() is dial
     assert dial.turned(aim="dice") is dial
-    assert dial.turned(aim="max-fnr=0.5").smallest_mm3 == {}
-    assert dial.turned(p=0.4).smallest_mm3 == {}
+    assert dial.turned(aim="max-fnr=0.5").smallest == {}
+    assert dial.turned(p=0.4).smallest == {}
     back = Dial.from_json(json.loads(json.dumps(dial.to_json())))
-    assert back.smallest_mm3 == {"WT": 30.5}
+    assert back.smallest == dial.smallest

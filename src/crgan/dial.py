@@ -131,6 +131,22 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Smallest:
+    """The smallest piece of a target's mask that is believed.
+
+    Parameters
+    ----------
+    mm3
+        Its volume.
+    share
+        Its volume by that of the largest piece of the mask.
+    """
+
+    mm3: float = 0.0
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
     """Where the dial stands, and what is known of other places.
 
@@ -140,14 +156,14 @@ class Dial:
         Of each target, in the order of the label scheme; as training left it, those of the best Dice.
     curves
         What validation patients showed, by target; empty where nothing was measured.
-    smallest_mm3
-        The volume from which on a piece of a target's mask is believed; targets without a limit are left out. It goes with
-        the settings: a dial that is turned has none.
+    smallest
+        From which size on a piece of a target's mask is believed; targets without a limit are left out. It goes with the
+        settings: a dial that is turned has none.
     """
 
     settings: Mapping[str, Setting]
     curves: Mapping[str, Curve]
-    smallest_mm3: Mapping[str, float] = field(default_factory=dict)
+    smallest: Mapping[str, Smallest] = field(default_factory=dict)
 
     @classmethod
     def neutral(cls, targets: Sequence[str]) -> Dial:
@@ -233,8 +249,8 @@ class Dial:
         found: dict[str, Any] = {}
         for target, setting in self.settings.items():
             found[target] = asdict(setting)
-            if target in self.smallest_mm3:
-                found[target]["smallest_mm3"] = self.smallest_mm3[target]
+            if target in self.smallest:
+                found[target]["smallest"] = asdict(self.smallest[target])
             if target in self.curves:
                 curve = self.curves[target]
                 columns = {name: [round(getattr(point, name), 5) for point in curve.points] for name in _COLUMNS}
@@ -251,8 +267,8 @@ class Dial:
                 points = tuple(Point(**dict(zip(_COLUMNS, map(float, row), strict=True))) for row in rows)
                 curves[target] = Curve(patients=int(found["patients"]), points=points)
         settings = {target: Setting(p=float(found["p"]), q=float(found["q"])) for target, found in data.items()}
-        smallest = {target: float(found["smallest_mm3"]) for target, found in data.items() if "smallest_mm3" in found}
-        return cls(settings=settings, curves=curves, smallest_mm3=smallest)
+        smallest = {target: Smallest(**found["smallest"]) for target, found in data.items() if "smallest" in found}
+        return cls(settings=settings, curves=curves, smallest=smallest)
 
 
 _COLUMNS = tuple(field.name for field in fields(Point))

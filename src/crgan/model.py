@@ -19,7 +19,7 @@ from torch.fx.experimental import _config as shapes
 from crgan.cases.labels import LabelScheme
 from crgan.config import Config, DataSettings, parse_config
 from crgan.conformal import Promise
-from crgan.dial import Dial, Thresholds
+from crgan.dial import Dial, Smallest, Thresholds
 from crgan.errors import fail
 from crgan.evaluation.temperature import Temperatures, scaled
 from crgan.files import read_json, write_json
@@ -156,7 +156,7 @@ class Model:
         aim: str | None = None,
         fn_threshold: Thresholds | None = None,
         fp_threshold: Thresholds | None = None,
-        smallest_mm3: Mapping[str, float] | None = None,
+        smallest: Mapping[str, Smallest] | None = None,
         generator_only: bool = False,
         maps: bool = False,
         tta: int = 0,
@@ -179,7 +179,7 @@ class Model:
             ``"max-false-lesions=2"``; None for the best Dice.
         fn_threshold, fp_threshold
             p and q of the dial, for all targets or for each by name; the model's own if None.
-        smallest_mm3
+        smallest
             Drop the pieces of a target, by name, that are smaller than this; None for what was chosen on validation patients, or
             for nothing where the dial is turned. Instances and maps are left as they are.
         generator_only
@@ -233,7 +233,7 @@ class Model:
             grow = grow_in_frames if movie else grow_instances
             instances = grow(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
             return Segmentation(instances, *(() if kept is None else kept))
-        limits = dial.smallest_mm3 if smallest_mm3 is None else smallest_mm3
+        limits = dial.smallest if smallest is None else smallest
         labels = drop_small(labels, self.labels, limits, prepared.geometry.original_spacing_mm)
         return Segmentation(labels, *(() if kept is None else kept))
 

@@ -55,13 +55,21 @@ def test_by_hand() -> None:
         shape=Range(low=(10, 10, 10), median=(10, 10, 25), high=(10, 10, 90)),
         spacing_mm=Range(low=(1, 1, 1), median=(1.5, 1, 1), high=(4, 1, 1)),
         codes=(
-            CodeSummary(code=1, cases=2, voxels=64, share=64 / 6000, extent=(3, 3, 4), smallest_component=16, median_component=32),
-            CodeSummary(code=2, cases=1, voxels=1, share=1 / 6000, extent=(1, 1, 1), smallest_component=1, median_component=1),
-            CodeSummary(code=3, cases=0, voxels=0, share=0, extent=None, smallest_component=None, median_component=None),
+            CodeSummary(code=1, cases=2, whole=2, voxels=64, share=64 / 6000, extent=(3, 3, 4), smallest_component=16, median_component=32),
+            CodeSummary(code=2, cases=1, whole=1, voxels=1, share=1 / 6000, extent=(1, 1, 1), smallest_component=1, median_component=1),
+            CodeSummary(code=3, cases=0, whole=0, voxels=0, share=0, extent=None, smallest_component=None, median_component=None),
         ),
         foreground_share=65 / 6000,
         foreground_extent=(6.5, 5.5, 5.5),  # of 9×9×9 and 4×2×2
     )
+
+
+def test_cases_in_pieces_are_not_whole() -> None:
+    codes = np.zeros((4, 4, 4), np.uint8)
+    codes[0, 0, 0] = codes[0, 0, 2] = 1
+    codes[1:3] = 2
+    summaries = take_fingerprint([stored("a1", (4, 4, 4), codes), stored("b1", (4, 4, 4), (codes == 2).astype(np.uint8) * 2)]).codes
+    assert [(summary.cases, summary.whole) for summary in summaries] == [(1, 0), (2, 2), (0, 0)]
 
 
 def test_shares_are_those_of_the_known_voxels() -> None:

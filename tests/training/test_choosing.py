@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crgan.cases.labels import LabelScheme
 from crgan.evaluation.tally import VALUES
 from crgan.model import Model
 from crgan.progress import Silent
 from crgan.sweep.decision import decide_corrected
 from crgan.sweep.volumes import decide
-from crgan.training.choosing import choose
+from crgan.training.choosing import choose, whole_targets
 from crgan.training.judged import judge
 from crgan.training.patients import Patients
 from crgan.training.validation import truth_masks
@@ -39,6 +40,20 @@ def test_a_system_without_a_refiner_has_one_dial_and_one_temperature(model: Mode
     assert alone.temperatures.refiner == {}
     assert alone.temperatures.generator["whole"].patients == 3
     assert alone.generator_dial.curves["whole"].patients == 3
+
+
+@pytest.mark.parametrize(
+    ("cases", "whole", "said"), [(20, 20, True), (20, 18, True), (20, 17, False), (5, 5, True), (4, 4, False), (0, 0, False)]
+)
+def test_what_most_patients_have_in_one_piece_is_whole(model: Model, cases: int, whole: int, said: bool) -> None:
+    organ = replace(model.fingerprint.codes[0], cases=cases, whole=whole)
+    lesion = replace(model.fingerprint.codes[1], cases=20, whole=3)
+    fingerprint = replace(model.fingerprint, codes=(organ, lesion))
+    classes = LabelScheme(classes={1: "organ", 2: "lesion"})
+    assert whole_targets(fingerprint, classes) == ({"organ"} if said else set())
+    # Of nested regions the pieces are not known, and instances are many by their nature.
+    assert whole_targets(fingerprint, LabelScheme(classes=classes.classes, regions={"both": (1, 2), "lesion": (2,)})) == set()
+    assert whole_targets(fingerprint, LabelScheme(classes={1: "organ"}, instances=True)) == set()
 
 
 def test_a_case_is_counted_where_the_refiner_looked(model: Model, patients_of_run: Patients) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crgan.cases.labels import IGNORED, LabelScheme
-from crgan.dial import Dial, Setting
+from crgan.dial import Dial, Setting, Smallest
 from crgan.evaluation.lesions import compare_lesions
 from crgan.evaluation.overlap import compare
 from crgan.sweep.decision import decide_corrected
@@ -26,8 +26,8 @@ def answer(codes: np.ndarray, decided: np.ndarray, corrected: np.ndarray, *, pat
     return Answer(case=case, decided=decided, corrected=values, probabilities=values)
 
 
-def find(answers: list[Answer], labels: LabelScheme, *, refined: bool) -> Dial:
-    return find_dial([Judged(each, labels) for each in answers], labels, refined=refined)
+def find(answers: list[Answer], labels: LabelScheme, *, refined: bool, whole: tuple[str, ...] = ()) -> Dial:
+    return find_dial([Judged(each, labels) for each in answers], labels, refined=refined, whole=whole)
 
 
 def row(codes: list[int], decided: list[int], corrected: list[float], *, patient: str = "p1") -> Answer:
@@ -176,24 +176,41 @@ def test_pieces_that_are_always_wrong_are_dropped() -> None:
     decided = [1, 1, 1, 0, 0, 1, 0, 1, 1, 0]
     values = [0.99, 0.99, 0.99, 0.0, 0.0, 0.99, 0.0, 0.99, 0.99, 0.0]
     found = find([row(codes, decided, values)], ONE, refined=True)
-    assert found.smallest_mm3 == {"lesion": pytest.approx(4.0, rel=1e-3)}  # two voxels of 2 mm³, and a little
-    assert found.smallest_mm3["lesion"] > 4.0
+    assert found.smallest["lesion"].mm3 == pytest.approx(4.0, rel=1e-3)  # two voxels of 2 mm³, and a little
+    assert found.smallest["lesion"].mm3 > 4.0
+    assert found.smallest["lesion"].share == 0
 
 
 def test_no_lesion_that_is_found_is_dropped() -> None:
     large, false = [1] * 9, [0, 1, 1, 0, 1, 1, 0, 1, 1]
     first = row([*large, *[0] * 9], [*large, *false], [0.99 * each for each in [*large, *false]])
     small = row([1, 0, 0], [1, 0, 0], [0.99, 0.0, 0.0], patient="p2")
-    assert find([first], ONE, refined=True).smallest_mm3 == {"lesion": pytest.approx(4.0, rel=1e-3)}  # and not the lesion's 18
-    assert find([first, small], ONE, refined=True).smallest_mm3 == {}
+    assert find([first], ONE, refined=True).smallest["lesion"].mm3 == pytest.approx(4.0, rel=1e-3)  # and not the lesion's 18
+    assert find([first, small], ONE, refined=True).smallest == {}
 
 
 def test_nothing_is_dropped_without_need_or_knowledge() -> None:
     right = row([1, 1, 0], [1, 1, 0], [0.99, 0.99, 0.0])
     nothing = row([0, 0, 0], [1, 0, 0], [0.99, 0.0, 0.0])
-    assert find([right], ONE, refined=True).smallest_mm3 == {}
-    assert find([nothing], ONE, refined=True).smallest_mm3 == {}  # nobody has the target
-    assert find([], ONE, refined=True).smallest_mm3 == {}
+    assert find([right], ONE, refined=True).smallest == {}
+    assert find([nothing], ONE, refined=True).smallest == {}  # nobody has the target
+    assert find([], ONE, refined=True).smallest == {}
+
+
+def test_of_something_whole_what_is_small_beside_the_largest_piece_is_dropped() -> None:
+    """An organ of ten voxels found as nine, and false pieces of one voxel."""
+    organ = row([1] * 10 + [0] * 4, [1] * 9 + [0, 0, 1, 0, 1], [0.99] * 9 + [0, 0, 0.99, 0, 0.99])
+    right = row([1] * 4 + [0] * 2, [1] * 4 + [0] * 2, [0.99] * 4 + [0] * 2, patient="p2")
+    assert find([right], ONE, refined=True, whole=("lesion",)).smallest == {"lesion": Smallest(share=1 / 3)}  # it costs nothing
+    assert find([organ, right], ONE, refined=True, whole=("lesion",)).smallest["lesion"].share == 1 / 3
+    assert find([organ, right], ONE, refined=True).smallest["lesion"].share == 0
+
+
+def test_nothing_that_is_true_is_dropped_beside_the_largest_piece() -> None:
+    """The true piece is a quarter of a false one: of several patients one is enough, if it costs Dice."""
+    wrong = row([1] * 2 + [0] * 9, [1] * 2 + [0] + [1] * 8, [0.99] * 2 + [0] + [0.99] * 8)
+    right = row([1] * 4 + [0] * 2, [1] * 4 + [0] * 2, [0.99] * 4 + [0] * 2, patient="p2")
+    assert find([wrong, right], ONE, refined=True, whole=("lesion",)).smallest == {}
 
 
 def test_instances_are_never_dropped() -> None:

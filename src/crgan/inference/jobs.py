@@ -130,7 +130,7 @@ def segment_case(model: Model, job: CaseJob) -> None:
         case_id=case.case_id,
         fn_threshold=request.dial.by_target("p"),
         fp_threshold=request.dial.by_target("q"),
-        smallest_mm3=request.dial.smallest_mm3,
+        smallest=request.dial.smallest,
         generator_only=request.generator_only,
         maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
         tta=request.tta,

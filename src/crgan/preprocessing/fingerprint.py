@@ -45,6 +45,8 @@ class CodeSummary:
         Position in :attr:`LabelScheme.values`, from 1.
     cases
         Labelled cases that have it.
+    whole
+        Those of them that have it in one connected piece.
     voxels
         Its voxels in all cases.
     share
@@ -57,6 +59,7 @@ class CodeSummary:
 
     code: int
     cases: int
+    whole: int
     voxels: int
     share: float
     extent: Triple | None
@@ -160,6 +163,7 @@ def _summarise(facts: Sequence[CodeFacts], voxels: int) -> CodeSummary:
     return CodeSummary(
         code=facts[0].code,
         cases=len(extents),
+        whole=sum(fact.components == 1 for fact in facts),
         voxels=own,
         share=own / voxels if voxels else 0.0,
         extent=_triple(np.median(extents, axis=0)) if extents else None,

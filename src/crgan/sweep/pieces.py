@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.labels import LabelScheme
+from crgan.dial import Smallest
 from crgan.evaluation.surface import bounding_box
 
 
-def drop_small(labels: NDArray[Any], scheme: LabelScheme, smallest_mm3: Mapping[str, float], spacing_mm: Sequence[float]) -> NDArray[Any]:
+def drop_small(labels: NDArray[Any], scheme: LabelScheme, smallest: Mapping[str, Smallest], spacing_mm: Sequence[float]) -> NDArray[Any]:
     """Drop the pieces of each target that are smaller than its limit.
 
     Parameters
@@ -23,8 +24,8 @@ def drop_small(labels: NDArray[Any], scheme: LabelScheme, smallest_mm3: Mapping[
         ``(Z, Y, X)`` label values; changed in place.
     scheme
         What they mean; no instances.
-    smallest_mm3
-        The volume from which on a piece of a target stays, 26-connected; targets that are not named stay as they are.
+    smallest
+        From which size on a piece of a target stays, 26-connected; targets that are not named stay as they are.
     spacing_mm
         Voxel size ``(z, y, x)``.
 
@@ -34,15 +35,18 @@ def drop_small(labels: NDArray[Any], scheme: LabelScheme, smallest_mm3: Mapping[
         ``labels``. What is dropped becomes background; of nested regions, what the next outer one makes of it, and an inner
         region goes with the piece of the outer one that it lies in. Labels without any target stay.
     """
-    limits = {target: np.ceil(volume / prod(spacing_mm)) for target, volume in smallest_mm3.items()}
     marked = labels != scheme.values[0]
-    if not any(limit > 1 for limit in limits.values()) or not marked.any():
+    if not smallest or not marked.any():
         return labels
     box = bounding_box(marked)
     masks = scheme.masks(scheme.encode(labels[box]))
     for target, mask in zip(scheme.targets, masks, strict=True):
-        if limits.get(target, 0) > 1 and mask.any():
-            mask[...] = cc3d.dust(mask.view(np.uint8), threshold=int(limits[target]), connectivity=26) > 0
+        if target in smallest and mask.any():
+            pieces = cc3d.connected_components(mask.view(np.uint8), connectivity=26)
+            voxels = np.bincount(pieces.ravel())
+            voxels[0] = 0
+            stays = voxels >= max(smallest[target].mm3 / prod(spacing_mm), smallest[target].share * voxels.max(), 1)
+            mask[...] = stays[pieces]
     if not scheme.exclusive:
         masks = np.logical_and.accumulate(masks, axis=0)
     labels[box] = scheme.decode(masks)

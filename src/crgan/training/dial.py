@@ -8,16 +8,16 @@ chosen alone, and the few settings that are worth anything are then measured in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crgan.cases.labels import LabelScheme
-from crgan.dial import Curve, Dial, Point, Setting
+from crgan.dial import Curve, Dial, Point, Setting, Smallest
 from crgan.evaluation.means import known_mean
-from crgan.training.judged import LEAST, Judged
+from crgan.training.judged import LEAST, Judged, Pieces
 
 _STEPS = (LEAST, 0.003, 0.01, 0.03, *(step / 20 for step in range(1, 20)), 0.97, 0.99, 0.997, 0.999)
 # So much Dice is chance, whatever its standard error.
@@ -27,11 +27,13 @@ _MOST_POINTS = 24
 _LEAST_FNR = 0.005
 # From the largest piece that is to be dropped to the smallest that stays: no larger than need be.
 _JUST_ABOVE = 1.0001
+# Of something whole, a second piece of this size may be its other part, and a smaller one is something else.
+_OF_THE_LARGEST = 1 / 3
 
 _Values = NDArray[np.float64]
 
 
-def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) -> Dial:
+def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool, whole: Collection[str] = ()) -> Dial:
     """Find the setting of each target for the best Dice, and measure others to choose from.
 
     Of the settings that are as good as the best one, by one standard error over the patients, it is the one nearest to neutral.
@@ -45,6 +47,8 @@ def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) ->
     refined
         Whether p and q are two settings. Without a refiner they are one threshold t of the generator's probability, p = t and
         q = 1 − t.
+    whole
+        The targets that a patient has in one piece, if at all.
 
     Returns
     -------
@@ -63,11 +67,18 @@ def find_dial(cases: Sequence[Judged], labels: LabelScheme, *, refined: bool) ->
         points = [_measure(cases, [*best[:number], setting, *best[number + 1 :]], number) for setting in dict.fromkeys(wanted)]
         points.sort(key=lambda point: (point.fnr, point.false_volume))
         curves[target] = Curve(patients=found.patients, points=tuple(points))
-    return Dial(settings=dict(zip(labels.targets, best, strict=True)), curves=curves, smallest_mm3=find_smallest(cases, labels, best))
+    smallest = find_smallest(cases, labels, best, whole=whole)
+    return Dial(settings=dict(zip(labels.targets, best, strict=True)), curves=curves, smallest=smallest)
 
 
-def find_smallest(cases: Sequence[Judged], labels: LabelScheme, settings: Sequence[Setting]) -> dict[str, float]:
-    """Find the volume below which the pieces of a target's mask had better be dropped.
+def find_smallest(
+    cases: Sequence[Judged], labels: LabelScheme, settings: Sequence[Setting], *, whole: Collection[str] = ()
+) -> dict[str, Smallest]:
+    """Find the size below which the pieces of a target's mask had better be dropped.
+
+    Of targets that are whole in the patients who have them, what is smaller than a third of the largest piece is dropped, unless
+    that costs Dice. Of others, and besides, what is smaller than a volume: of the volumes that are as good as the best the smallest,
+    if it raises Dice by more than chance, and such that no lesion that is found, of any validation patient, would be lost.
 
     Parameters
     ----------
@@ -77,12 +88,13 @@ def find_smallest(cases: Sequence[Judged], labels: LabelScheme, settings: Sequen
         What the targets are; objects that are instances are never dropped.
     settings
         Where the dial stands.
+    whole
+        The targets that a patient has in one piece, if at all.
 
     Returns
     -------
     dict
-        By target, in mm³; targets whose Dice it would raise by no more than chance are left out. No lesion that is found, of any
-        validation patient, would be lost by it. Of volumes that are as good the smallest.
+        By target; those of which nothing is to be dropped are left out.
     """
     if labels.instances:
         return {}
@@ -93,18 +105,32 @@ def find_smallest(cases: Sequence[Judged], labels: LabelScheme, settings: Sequen
         holding = np.concatenate([each.holding_mm3 for each in pieces]) if pieces else np.empty(0)
         if not len(holding):
             continue
+        positives = [case.tallies[number].positives for case in cases]
         volumes = np.unique(np.concatenate([[0.0], *(each.mm3 for each in pieces)]))
         volumes = volumes[volumes < holding.min()]
-        table = []
-        for case, each in zip(cases, pieces, strict=True):
-            stays = each.mm3[:, None] > volumes
-            hits = (each.hits[:, None] * stays).sum(axis=0)
-            table.append(_dice(hits, (each.voxels[:, None] * stays).sum(axis=0) - hits, case.tallies[number].positives))
-        means = _patient_mean(np.stack(table), owners)
+        means = _patient_mean(_dice_of_pieces(pieces, positives, [each.mm3[:, None] > volumes for each in pieces]), owners)
+        mm3, share = 0.0, 0.0
         if means.max() > means[0] + _AS_GOOD:
-            largest = volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]]
-            found[target] = round(float(largest) * _JUST_ABOVE, 6)
+            mm3 = round(float(volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]]) * _JUST_ABOVE, 6)
+        if target in whole:
+            large = [each.mm3 >= max(mm3, _OF_THE_LARGEST * each.mm3.max(initial=0)) for each in pieces]
+            without, with_limit = (
+                _patient_mean(_dice_of_pieces(pieces, positives, [stays[:, None] for stays in each]), owners)[0]
+                for each in ([piece.mm3 >= mm3 for piece in pieces], large)
+            )
+            share = _OF_THE_LARGEST if with_limit >= without - _AS_GOOD else 0.0
+        if mm3 or share:
+            found[target] = Smallest(mm3=mm3, share=share)
     return found
+
+
+def _dice_of_pieces(pieces: Sequence[Pieces], positives: Sequence[int], stays: Sequence[NDArray[np.bool_]]) -> _Values:
+    """Dice ``(cases, S)`` of the pieces of each case that stay, of ``(pieces, S)``."""
+    table = []
+    for each, true, kept in zip(pieces, positives, stays, strict=True):
+        hits = (each.hits[:, None] * kept).sum(axis=0)
+        table.append(_dice(hits, (each.voxels[:, None] * kept).sum(axis=0) - hits, true))
+    return np.stack(table)
 
 
 class _Alone:
