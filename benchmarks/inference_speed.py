@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--nnunet", type=Path, metavar="PYTHON", help="Python of an environment with nnunetv2.")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--lesions", action="store_true", help="Score each model by the size of lesions instead of timing it.")
     parser.add_argument("--patients", type=int, default=6, help="Phantoms to score.")
     parser.add_argument("--scale", type=int, default=1, help="Divide every side of the phantoms, to try the command.")

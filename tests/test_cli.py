@@ -291,7 +291,7 @@ class TestPredict:
         predict = calls("crgan.inference.predict.predict", [Path("MASKS/a.nii.gz")])
         result = crgan(
             *("predict", "RUN", "IMAGES", "--out", "MASKS", "--fn-threshold", 0.3, "--fp-threshold", 0.8, "--errors"),
-            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3, "--resume"),
+            *("--cases", "a, b", "--device", "cpu", "--threads", 1, "--naming", "brats", "--tta", 3, "--resume", "--precision", "auto"),
             *("--workers", 2, "--scheduler", "tcp://here:1", "--compile"),
         )
         assert result.exit_code == 0, result.output
@@ -316,6 +316,7 @@ class TestPredict:
             "device": "cpu",
             "threads": 1,
             "compiled": True,
+            "precision": "auto",
             "workers": 2,
             "scheduler": "tcp://here:1",
             "layout": None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import gc
 import shlex
 import signal
 import sys
@@ -80,7 +81,10 @@ SplitFold = Annotated[int | None, typer.Option("--fold", min=0, help="Fold of th
 def main() -> None:
     """Run the command line (entry point of the ``crgan`` command)."""
     faulthandler.enable()  # a network folder that goes away under a mapped file ends the process: then at least say where
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # or the interpreter looks through all that PyTorch made before it ends, which takes half a second
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -268,6 +272,10 @@ def predict(
     fold: SplitFold = None,
     device: Device = None,
     threads: Threads = None,
+    precision: Annotated[
+        Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+        typer.Option(help="Number format of the networks; auto: bf16-mixed where that is faster."),
+    ] = "32-true",
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the networks first; pays on many patients, if at all.")] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -305,6 +313,7 @@ def predict(
         cases=_chosen_cases(images, cases, split, part=part, fold=fold, layout=layout, pattern=pattern, group=group),
         device=device or "auto",
         threads=threads,
+        precision=precision,
         compiled=compiled,
         workers=workers,
         scheduler=scheduler,

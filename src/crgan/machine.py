@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -75,7 +76,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: Literal["auto"] | Precision, device: torch.device) -> Precision:
-    """Find the number format of training; ``"auto"`` is bf16-mixed on devices that multiply bfloat16 in hardware, else 32-true.
+    """Find the number format of networks; ``"auto"`` is bf16-mixed on devices that multiply bfloat16 in hardware, else 32-true.
 
     The others imitate it, more slowly than they compute in 32 bits.
     """
@@ -88,3 +89,9 @@ def choose_precision(name: Literal["auto"] | Precision, device: torch.device) ->
         able = tell() if tell is not None and device.type == "cpu" else {}
         fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return "bf16-mixed" if fast else "32-true"
+
+
+def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Have networks multiply in a number format, within a ``with``; whatever needs 32 bits keeps them."""
+    dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "32-true")

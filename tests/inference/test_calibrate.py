@@ -80,5 +80,6 @@ def test_only_a_promise_that_was_made_can_be_asked_for(run: Path, new_patients: 
     with pytest.raises(CrganError, match="no such promise"):
         predict(run, new_patients, tmp_path / "masks", max_fnr=0.2)
     assert not (tmp_path / "masks").exists()
-    with pytest.raises(CrganError, match="whole system"):
-        predict(run, new_patients, tmp_path / "masks", max_fnr=0.2, generator_only=True)
+    for other in ({"generator_only": True}, {"tta": 2}, {"precision": "bf16-mixed"}):
+        with pytest.raises(CrganError, match=r"whole system[\s\S]*--max-fnr"):
+            predict(run, new_patients, tmp_path / "masks", max_fnr=0.2, **other)

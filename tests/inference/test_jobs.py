@@ -24,6 +24,7 @@ PLAIN = Request(
     naming=None,
     tta=0,
     dicom_seg=False,
+    precision="32-true",
 )
 
 

@@ -129,6 +129,18 @@ def test_a_machine_that_cannot_compile_is_told_before_any_mask(trained: Path, im
     assert not (tmp_path / "out").exists()
 
 
+def test_numbers_of_16_bits_change_little_and_are_not_mixed_with_others(masks: Path, trained: Path, images: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    predict(trained, images, short, probabilities=True, precision="bf16-mixed", threads=1)
+    for number in (0, 2):
+        whole, rough = voxels(masks / f"p{number}.nii.gz") > 0, voxels(short / f"p{number}.nii.gz") > 0
+        assert 2 * (whole & rough).sum() / (whole.sum() + rough.sum()) > 0.97
+    maps = [voxels(folder / "maps" / "p0_whole_probability.nii.gz") for folder in (masks, short)]
+    assert 0 < np.abs(maps[0] - maps[1]).mean() < 0.02
+    with pytest.raises(CrganError, match=r"expected: precision: 32-true[\s\S]*got: +precision: bf16-mixed"):
+        predict(trained, images, short, probabilities=True, resume=True, threads=1)
+
+
 def test_the_dial_and_the_generator_alone(trained: Path, images: Path, tmp_path: Path) -> None:
     sizes = {}
     for name, settings in {

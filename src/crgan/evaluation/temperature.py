@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from crgan.conformal import levels_of
@@ -150,6 +149,8 @@ def _fit(counts: Counts) -> float:
         """Negative log-likelihood of the truth, by voxel."""
         z = logits * np.exp(-log_temperature)
         return float((counts[1] @ np.logaddexp(0, -z) + counts[0] @ np.logaddexp(0, z)) / counts.sum())
+
+    from scipy.optimize import minimize_scalar  # takes longer to load than many a case to segment
 
     found = minimize_scalar(surprise, bounds=np.log(_BOUNDS), method="bounded")
     return float(np.exp(found.x))

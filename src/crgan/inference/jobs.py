@@ -26,7 +26,7 @@ from crgan.dial import Dial
 from crgan.ensemble import digest, load_model
 from crgan.errors import fail
 from crgan.inference.look import write_places
-from crgan.machine import prepare_machine
+from crgan.machine import Precision, computing_in, prepare_machine
 from crgan.model import Model, Segmentation
 from crgan.preprocessing.prepared import Prepared
 
@@ -44,6 +44,7 @@ class Request:
     naming: str | None
     tta: int
     dicom_seg: bool
+    precision: Precision
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -125,17 +126,18 @@ def segment_case(model: Model, job: CaseJob) -> None:
     """
     case, request, labels = job.case, job.request, model.labels
     geometry, prepared = _prepare(case, model)
-    found = model.segment(
-        prepared,
-        case_id=case.case_id,
-        fn_threshold=request.dial.by_target("p"),
-        fp_threshold=request.dial.by_target("q"),
-        smallest=request.dial.smallest,
-        generator_only=request.generator_only,
-        maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
-        tta=request.tta,
-        movie=geometry.is_movie,
-    )
+    with computing_in(request.precision, next(model.generator.parameters()).device):
+        found = model.segment(
+            prepared,
+            case_id=case.case_id,
+            fn_threshold=request.dial.by_target("p"),
+            fp_threshold=request.dial.by_target("q"),
+            smallest=request.dial.smallest,
+            generator_only=request.generator_only,
+            maps=request.probabilities or request.errors or request.where_to_look or request.promise is not None,
+            tta=request.tta,
+            movie=geometry.is_movie,
+        )
     for name, values in _maps(found, labels.targets, probabilities=request.probabilities, errors=request.errors).items():
         turned = from_canonical(values[None], geometry)[0]
         write_map(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", turned, geometry)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from crgan.cases.case import Case, Dataset
 from crgan.cases.files import read_geometry, split_suffix
@@ -22,7 +23,7 @@ from crgan.inference.jobs import CaseJob, Request, Worker, segment_case
 from crgan.inference.modalities import in_model_order, on_model_grid
 from crgan.inference.naming import choose_naming, mask_paths
 from crgan.inference.record import Record
-from crgan.machine import prepare_machine
+from crgan.machine import Precision, choose_device, choose_precision, prepare_machine
 from crgan.model import Model
 from crgan.progress import Progress, Silent
 
@@ -49,6 +50,7 @@ def predict(
     cases: Sequence[str] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    precision: Literal["auto"] | Precision = "32-true",
     compiled: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -97,6 +99,9 @@ def predict(
         Ids of the cases wanted; None for all.
     device, threads
         Where to compute, and with how many threads; None leaves the number to PyTorch.
+    precision
+        Number format of the networks: ``"32-true"``; ``"bf16-mixed"`` or ``"16-mixed"``, which some devices compute faster, and which
+        change a mask here and there at its edge; or ``"auto"``: bf16-mixed where the device has it. A promise needs 32 bits.
     compiled
         Have PyTorch compile the networks; see :meth:`crgan.Model.compile`.
     workers
@@ -126,18 +131,15 @@ def predict(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (overwrite or resume):
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --resume or --overwrite")
     names = choose_naming(naming)
-    if tta and max_fnr is not None:
-        raise fail(
-            "A promise does not hold with test-time augmentation.",
-            got=f"--tta {tta} together with --max-fnr",
-            fix="leave one of them out: calibration looked at each image once",
-        )
     runs = (Path(run),) if isinstance(run, Path | str) else tuple(Path(each) for each in run)
     model = load_model(runs, device=device)
     if compiled:
         model.compile()
     dial = model.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
-    promise = None if max_fnr is None else _promise(model, max_fnr, per, where=runs[0], generator_only=generator_only)
+    numbers = choose_precision(precision, choose_device(device))
+    if max_fnr is not None:
+        _as_calibrated(generator_only=generator_only, tta=tta, precision=numbers)
+    promise = None if max_fnr is None else _promise(model, max_fnr, per, where=runs[0])
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
     ordered = on_model_grid(in_model_order(dataset, _choose(dataset, cases), model.pipeline.modalities), model.pipeline.reference)
@@ -157,6 +159,7 @@ def predict(
         naming=naming,
         tta=tta,
         dicom_seg=dicom_seg,
+        precision=numbers,
     )
     jobs = [CaseJob(case=case, masks=masks[case.case_id], scheme=schemes[case.case_id], out=out, request=request) for case in ordered.cases]
     record = Record(out, model=digest(runs), request=request)
@@ -255,10 +258,23 @@ def _spare_inputs(masks: Iterable[Path], dataset: Dataset) -> None:
         )
 
 
-def _promise(model: Model, max_fnr: float, per: Unit, *, where: Path | str, generator_only: bool) -> Promise:
+def _as_calibrated(*, generator_only: bool, tta: int, precision: Precision) -> None:
+    """Refuse a promise where patients are segmented in another way than those it was calibrated on."""
+    for option, other in {
+        "--generator-only": generator_only,
+        f"--tta {tta}": tta > 0,
+        f"--precision {precision}": precision != "32-true",
+    }.items():
+        if other:
+            raise fail(
+                "A promise is made for the whole system, which looks at each image once and computes in 32 bits.",
+                got=f"{option} together with --max-fnr",
+                fix="leave one of them out",
+            )
+
+
+def _promise(model: Model, max_fnr: float, per: Unit, *, where: Path | str) -> Promise:
     """The promise asked for, which must have been made for this model."""
-    if generator_only:
-        raise fail("A promise is made for the whole system.", where="--max-fnr with --generator-only", fix="leave one of them out")
     for promise in model.promises:
         if (promise.max_fnr, promise.per) == (max_fnr, per):
             return promise

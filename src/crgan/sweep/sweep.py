@@ -76,7 +76,7 @@ def sweep(
                 x, valid = _inputs(planes, chunk, tile, coarseness, device)
                 # A compiled network is compiled for windows of full length, and any number but one of them unless all go alone.
                 usual = length == longest and len(chunk) >= min(2, at_once)
-                result = head((network if usual else network.forward)(x, valid), x).float()
+                result = head((network if usual else network.forward)(x, valid).float(), x)
                 if coarseness > 1:
                     result = F.interpolate(result.flatten(0, 1), size=tile, mode="bilinear").unflatten(0, result.shape[:2])
                 for window, values in zip(chunk, result.movedim(1, 2).cpu().numpy(), strict=True):
