@@ -108,7 +108,7 @@ def _train(data: Path, out: Path, config: Config, pipe: int) -> int:
     """Train in the process that this is called in, and tell the parts."""
     teller = Teller(pipe)
     loop.save_state = teller.around("checkpoint", loop.save_state)
-    training.find_dial = teller.around("dial", training.find_dial)
+    training.choose = teller.around("dial", training.choose)
     training.write_page = teller.around("report", training.write_page)
     Model.save = teller.around("model", Model.save)  # type: ignore[method-assign]
     loop._SECONDS_BETWEEN_CHECKPOINTS = 0.0  # noqa: SLF001 - a checkpoint after every step

@@ -77,8 +77,8 @@ def find_smallest(
     """Find the size below which the pieces of a target's mask had better be dropped.
 
     Of targets that are whole in the patients who have them, what is smaller than a third of the largest piece is dropped, unless
-    that costs Dice. Of others, and besides, what is smaller than a volume: of the volumes that are as good as the best the smallest,
-    if it raises Dice by more than chance, and such that no lesion that is found, of any validation patient, would be lost.
+    that costs Dice. Of others what is smaller than a volume: of the volumes that are as good as the best the smallest, if it raises
+    Dice by more than chance, and such that no lesion that is found, of any validation patient, would be lost.
 
     Parameters
     ----------
@@ -106,28 +106,26 @@ def find_smallest(
         if not len(holding):
             continue
         positives = [case.tallies[number].positives for case in cases]
+        if target in whole:
+            shares = np.array([0.0, _OF_THE_LARGEST])
+            stay = [each.mm3[:, None] >= shares * each.mm3.max(initial=0) for each in pieces]
+            everything, large = _patient_mean(_dice_of_pieces(pieces, positives, stay), owners)
+            if large >= everything - _AS_GOOD:
+                found[target] = Smallest(share=_OF_THE_LARGEST)
+                continue
         volumes = np.unique(np.concatenate([[0.0], *(each.mm3 for each in pieces)]))
         volumes = volumes[volumes < holding.min()]
         means = _patient_mean(_dice_of_pieces(pieces, positives, [each.mm3[:, None] > volumes for each in pieces]), owners)
-        mm3, share = 0.0, 0.0
         if means.max() > means[0] + _AS_GOOD:
-            mm3 = round(float(volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]]) * _JUST_ABOVE, 6)
-        if target in whole:
-            large = [each.mm3 >= max(mm3, _OF_THE_LARGEST * each.mm3.max(initial=0)) for each in pieces]
-            without, with_limit = (
-                _patient_mean(_dice_of_pieces(pieces, positives, [stays[:, None] for stays in each]), owners)[0]
-                for each in ([piece.mm3 >= mm3 for piece in pieces], large)
-            )
-            share = _OF_THE_LARGEST if with_limit >= without - _AS_GOOD else 0.0
-        if mm3 or share:
-            found[target] = Smallest(mm3=mm3, share=share)
+            largest = volumes[np.flatnonzero(means >= means.max() - _AS_GOOD)[0]]
+            found[target] = Smallest(mm3=round(float(largest) * _JUST_ABOVE, 6))
     return found
 
 
-def _dice_of_pieces(pieces: Sequence[Pieces], positives: Sequence[int], stays: Sequence[NDArray[np.bool_]]) -> _Values:
+def _dice_of_pieces(pieces: Sequence[Pieces], positives: Sequence[int], stay: Sequence[NDArray[np.bool_]]) -> _Values:
     """Dice ``(cases, S)`` of the pieces of each case that stay, of ``(pieces, S)``."""
     table = []
-    for each, true, kept in zip(pieces, positives, stays, strict=True):
+    for each, true, kept in zip(pieces, positives, stay, strict=True):
         hits = (each.hits[:, None] * kept).sum(axis=0)
         table.append(_dice(hits, (each.voxels[:, None] * kept).sum(axis=0) - hits, true))
     return np.stack(table)
