@@ -95,8 +95,8 @@ def test_a_stack_is_cut_as_it_was_taken(spacing_mm: Triple, planes: tuple[Plane,
             (4, 1, {"axial": (96, 80), "coronal": (80, 80), "sagittal": (80, 96)}),
         ),
         (
-            CELLS,  # 256 × 320 coarse pixels, of which 192 × 192 are cut; cells are everywhere, and a tile has its limit
-            (4, 2, {"axial": (192, 192)}),
+            CELLS,  # pictures, of which 192 × 192 pixels are cut; cells are everywhere, and a tile has its limit
+            (4, 1, {"axial": (192, 192)}),
             (4, 1, {"axial": (128, 128)}),
         ),
     ],

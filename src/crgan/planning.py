@@ -12,7 +12,8 @@ from crgan.preprocessing.fingerprint import Fingerprint
 # of 31,000.
 _PIXELS_A_STEP = 60_000
 _MAX_GROUPS = 8
-# Images at least this large in plane are first looked at with half the resolution.
+# Volumes at least this large in plane are first looked at with half the resolution. Pictures are not: they are few pixels, and what
+# parts cells that touch is one or two of them wide.
 _COARSE_FROM = 96
 _MAX_CROP = 192
 # A refiner that sees what its generator cannot deserves most of the time, and to learn from errors on patients that the generator
@@ -45,7 +46,7 @@ def derive_settings(config: Config, fingerprint: Fingerprint) -> Config:
     batch = config.batch.model_copy(update={"length": length})
     config = config.model_copy(update={"planes": planes, "batch": batch})
     sizes = {plane: _in_plane(fingerprint.shape.median, plane) for plane in planes}
-    coarse = min(min(size) for size in sizes.values()) >= _COARSE_FROM
+    coarse = not flat and min(min(size) for size in sizes.values()) >= _COARSE_FROM
     generator = _network(config, config.generator, sizes, coarseness=2 if coarse and config.has_refiner else 1)
     config = config.model_copy(update={"generator": generator})
     if not config.has_refiner:
