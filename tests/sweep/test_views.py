@@ -111,5 +111,5 @@ def test_without_the_refiner_the_generator_is_averaged(trained: Path) -> None:
 
 
 def test_a_promise_is_refused_together_with_it(trained: Path, patients: Path, tmp_path: Path) -> None:
-    with pytest.raises(CrganError, match="promise does not hold"):
+    with pytest.raises(CrganError, match="looks at each image once"):
         predict(trained, patients, tmp_path / "masks", tta=1, max_fnr=0.1)

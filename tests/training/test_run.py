@@ -315,8 +315,8 @@ def test_the_dials_that_were_found_are_stored(
     found: list[tuple[bool, Dial]] = []
     real = choosing.find_dial
 
-    def noted(*args: Any, refined: bool) -> Dial:
-        found.append((refined, real(*args, refined=refined)))
+    def noted(*args: Any, refined: bool, **further: Any) -> Dial:
+        found.append((refined, real(*args, refined=refined, **further)))
         return found[-1][1]
 
     monkeypatch.setattr(choosing, "find_dial", noted)
