@@ -36,7 +36,7 @@ from crgan.sweep.views import Answer, View, average, draw_views
 from crgan.sweep.volumes import decide, generate, judge, refine
 from crgan.weights import SUFFIX, load_weights, require_whole, save_weights
 
-FORMAT = 2
+FORMAT = 3
 """Of the model folder; another one is refused."""
 
 _DESCRIPTION = "model.json"
