@@ -57,30 +57,29 @@ end_workers(trainer)
 
 def round_of_ours(data: Path, system: str, steps: int, threads: int) -> dict[str, float]:
     """Train a few steps of the generator's stage: seconds of a step, and the generator's parameters."""
-    import torch
     from lightning_fabric import Fabric
 
     from crgan.config import load_config
-    from crgan.machine import choose_precision, prepare_machine
+    from crgan.machine import prepare_machine
     from crgan.networks.build import make_discriminator, make_generator
-    from crgan.planning import derive_settings
     from crgan.progress import Silent
     from crgan.sequences.sampler import TrainingCase
     from crgan.training.adversarial import AdversarialStage
     from crgan.training.patients import Patients
+    from crgan.training.settling import settle
 
     prepare_machine(threads)
     generator = {"widths": WIDTHS, "coarseness": 1, "crops": {"axial": (SIDE, SIDE)}, "groups": GROUPS}
     settings = {"planes": ("axial",), "batch": {"sequences": SEQUENCES, "length": LENGTH}, "generator": generator, "threads": threads}
     cached = {"data.cache": data.parent / "prepared", "adversarial.begin": 0.0}
-    config = load_config(system=system, steps=WARM_UP + steps, **settings, **cached)
+    config = load_config(system=system, steps=WARM_UP + steps, device="cpu", **settings, **cached)
     patients = Patients(data, config, None, Silent())
-    config = derive_settings(config, patients.fingerprint)
+    config = settle(config, patients.fingerprint)
     sizes = {"modalities": len(patients.pipeline.modalities), "targets": len(patients.labels.targets)}
     network = make_generator(config, **sizes, exclusive=patients.labels.exclusive)
     cases = [TrainingCase(stored=case) for case in patients.train]
     stage = AdversarialStage(
-        Fabric(accelerator="cpu", devices=1, precision=choose_precision(config.precision, torch.device("cpu"))),
+        Fabric(accelerator="cpu", devices=1, precision=config.precision),
         config,
         patients.labels,
         generator=network,

@@ -141,6 +141,8 @@ def fit_temperature(patients: Sequence[Counts]) -> Temperature:
 
 
 def _fit(counts: Counts) -> float:
+    from scipy.optimize import minimize_scalar  # takes a tenth of a second to load, and prediction fits nothing
+
     if not counts[1].any():
         return 1.0
     logits = _logits()
@@ -149,8 +151,6 @@ def _fit(counts: Counts) -> float:
         """Negative log-likelihood of the truth, by voxel."""
         z = logits * np.exp(-log_temperature)
         return float((counts[1] @ np.logaddexp(0, -z) + counts[0] @ np.logaddexp(0, z)) / counts.sum())
-
-    from scipy.optimize import minimize_scalar  # takes longer to load than many a case to segment
 
     found = minimize_scalar(surprise, bounds=np.log(_BOUNDS), method="bounded")
     return float(np.exp(found.x))

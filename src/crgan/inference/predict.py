@@ -131,14 +131,14 @@ def predict(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (overwrite or resume):
         raise fail("The output folder already holds something.", where=out, fix="choose another --out, or add --resume or --overwrite")
     names = choose_naming(naming)
+    numbers = choose_precision(precision, choose_device(device))
+    if max_fnr is not None:
+        _as_calibrated(generator_only=generator_only, tta=tta, precision=numbers)
     runs = (Path(run),) if isinstance(run, Path | str) else tuple(Path(each) for each in run)
     model = load_model(runs, device=device)
     if compiled:
         model.compile()
     dial = model.turned(aim=aim, fn_threshold=fn_threshold, fp_threshold=fp_threshold, generator_only=generator_only)
-    numbers = choose_precision(precision, choose_device(device))
-    if max_fnr is not None:
-        _as_calibrated(generator_only=generator_only, tta=tta, precision=numbers)
     promise = None if max_fnr is None else _promise(model, max_fnr, per, where=runs[0])
     # The model says what labels mean, so that none of the folder's is read.
     dataset = open_dataset(images, layout=layout, pattern=pattern, group=group, labels=model.labels)
