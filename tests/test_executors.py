@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 from crgan import executors
 from crgan.errors import CrganError, fail
 from crgan.executors import open_executor, work_through
+from crgan.interruption import Stopped, on_request, stop
 
 
 def own_process(_: object) -> int:
@@ -38,6 +41,36 @@ def write_down(item: tuple[Path, int]) -> int:
     path.write_text(str(number), encoding="utf-8")
     time.sleep(0.05)
     return number
+
+
+def work_until_asked(folder: Path) -> None:
+    """Work for a minute, and put things in order when asked to stop, as a training does."""
+    asked: list[int] = []
+    with on_request(asked.append):
+        (folder / f"begun{os.getpid()}").touch()
+        for _ in range(6000):
+            time.sleep(0.01)
+            if asked:
+                time.sleep(0.1)
+                (folder / f"saved{os.getpid()}").touch()
+                raise Stopped(asked[0])
+
+
+def be_killed_once_another_works(folder: Path) -> None:
+    wait_for(folder, "begun*", 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work_or_be_killed(item: tuple[str, Path]) -> None:
+    kind, folder = item
+    (be_killed_once_another_works if kind == "killed" else work_until_asked)(folder)
+
+
+def wait_for(folder: Path, pattern: str, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob(pattern))) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +103,33 @@ def test_a_worker_that_dies_is_told_once_with_what_it_was_at() -> None:
     assert problem.where == "at work on heavy"
     assert problem.fix is not None
     assert "fewer workers" in problem.fix
+
+
+def test_where_a_worker_dies_the_others_put_things_in_order_and_end(tmp_path: Path) -> None:
+    with open_executor(2, None) as executor, pytest.raises(CrganError) as caught:
+        list(work_through(executor, work_or_be_killed, {"training": ("works", tmp_path), "heavy": ("killed", tmp_path)}))
+    assert caught.value.problems[0].where == "at work on heavy"
+    assert len(list(tmp_path.glob("saved*"))) == 1
+
+
+def test_who_is_asked_to_stop_asks_the_workers(tmp_path: Path) -> None:
+    def ask() -> None:
+        wait_for(tmp_path, "begun*", 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def work() -> None:
+        with on_request(stop), open_executor(2, None) as executor:
+            list(work_through(executor, work_until_asked, dict.fromkeys("abcd", tmp_path)))
+
+    asking, others = threading.Thread(target=ask), multiprocessing.active_children()
+    begun = time.monotonic()
+    asking.start()
+    with pytest.raises(Stopped):
+        work()
+    asking.join()
+    assert len(list(tmp_path.glob("begun*"))) == len(list(tmp_path.glob("saved*"))) == 2
+    assert time.monotonic() - begun < 50
+    assert {*multiprocessing.active_children()} == {*others}
 
 
 def test_after_a_mistake_nothing_more_is_begun(tmp_path: Path) -> None:

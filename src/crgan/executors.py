@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from crgan.errors import CrganError, fail
+from crgan.interruption import SIGNALLED, Stopped, on_request, stop
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,7 +47,8 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[Execut
     Yields
     ------
     Executor
-        What is not begun when the block is left by an error is not begun any more.
+        What is not begun when the block is left by an error is not begun any more. Where this process is asked to stop, its
+        processes are, too: a training saves its checkpoint, other work is broken off.
 
     Raises
     ------
@@ -61,8 +63,14 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[Execut
         return
     # With the default action, Ctrl-C ends an idle worker without a traceback; training sets an action of its own.
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_on_interrupt)
+    others = multiprocessing.active_children()
     try:
         yield pool
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -90,6 +98,10 @@ def work_through(executor: Executor, work: Callable[[_Item], _Result], items: Ma
     with TemporaryDirectory(prefix="crgan-", ignore_cleanup_errors=True) as folder:
         notes = Path(folder) if isinstance(executor, ProcessPoolExecutor) else None
         futures: dict[Future[_Result], str] = {executor.submit(_noted, notes, name, work, item): name for name, item in items.items()}
+        if notes is not None:
+            # The pool watches the processes that it had when it last woke up, and it wakes up just before it starts one for what
+            # is submitted: without this, the death of the last one is noticed only when another one ends its work.
+            executor.submit(int)
         processes = multiprocessing.active_children()
         try:
             for future in as_completed(futures):
@@ -114,16 +126,22 @@ def work_through(executor: Executor, work: Callable[[_Item], _Result], items: Ma
 
 
 def _noted(notes: Path | None, name: str, work: Callable[[_Item], _Result], item: _Item) -> _Result:
-    """Do the work, having written down what this process works on: its last words, if it is killed."""
-    if notes is not None:
-        (notes / str(os.getpid())).write_text(name, encoding="utf-8")
-    return work(item)
+    """Do the work; in a process of a pool having written down what it works on: its last words, if it is killed."""
+    if notes is None:
+        return work(item)
+    (notes / str(os.getpid())).write_text(name, encoding="utf-8")
+    try:
+        with on_request(stop):
+            return work(item)
+    except Stopped as stopped:
+        os._exit(SIGNALLED + stopped.number)  # now that all is in order: the pool would have the process wait for more work
 
 
 def _last_words(processes: Sequence[BaseProcess], notes: Path) -> list[str]:
     """What the process that died was working on; the others were ended by the executor, politely."""
+    polite = {None, 0, -signal.SIGTERM, SIGNALLED + signal.SIGTERM}
     said = {int(note.name): note.read_text(encoding="utf-8") for note in notes.iterdir()}
-    killed = [said[process.pid] for process in processes if process.pid in said and process.exitcode not in {None, 0, -signal.SIGTERM}]
+    killed = [said[process.pid] for process in processes if process.pid in said and process.exitcode not in polite]
     return sorted(killed or said.values())
 
 

@@ -181,6 +181,18 @@ def test_a_second_ctrl_c_is_not_waited_for(run) -> None:
     assert len(stage.steps) == 3
 
 
+def test_a_second_sigterm_changes_nothing(run) -> None:
+    def interrupt(step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stage = ToyStage(before_step=interrupt)
+    with pytest.raises(Stopped):
+        run(stage)
+    assert len(stage.steps) == 4
+
+
 @pytest.mark.parametrize("where", ["step", "validate"])
 def test_killed_between_checkpoints_no_figure_stands_twice(run, tmp_path: Path, where: str) -> None:
     """A crash loses what came after the last checkpoint; it happens again, also in the journal."""

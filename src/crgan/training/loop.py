@@ -307,11 +307,14 @@ class _Interruption:
 
 @contextmanager
 def _interruptions() -> Iterator[_Interruption]:
-    """Take note of a request to stop, so that a step is never cut in two; a second one is not waited for."""
+    """Take note of a request to stop, so that a step is never cut in two; who presses Ctrl-C once more is not kept waiting.
+
+    Any other signal may well come twice: from a scheduler, and from a process of ours that the scheduler told, too.
+    """
     interruption = _Interruption()
 
     def ask(number: int) -> None:
-        if interruption.asked:
+        if interruption.asked and number == signal.SIGINT:
             stop(number)
         interruption.asked, interruption.number = True, number
 
