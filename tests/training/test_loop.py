@@ -360,7 +360,7 @@ def test_time_is_left_for_what_comes_afterwards(run, clock: SimpleNamespace) -> 
 
 @pytest.mark.parametrize("step_later", [0.25, 1.0, 3.0])
 @pytest.mark.parametrize("pace", [1.0, 0.8])
-def test_what_is_known_at_the_first_validation_is_planned_with(
+def test_what_is_known_at_a_validation_is_planned_with(
     run, clock: SimpleNamespace, tmp_path: Path, step_later: float, pace: float
 ) -> None:
     """Steps and validations that turn out to be faster or slower than the first ones."""
@@ -379,7 +379,22 @@ def test_what_is_known_at_the_first_validation_is_planned_with(
     marks = rows(tmp_path)
     assert len(marks) == 4
     assert marks[-1] == len(stage.steps)
-    assert marks[2] - marks[1] == pytest.approx(marks[3] - marks[2], abs=1)
+    assert marks[2] - marks[1] == pytest.approx(marks[3] - marks[2], rel=0.1 + 1 - pace)
+
+
+@pytest.mark.parametrize("later", [0.2, 5.0])
+def test_time_is_kept_where_other_work_comes_or_goes(run, clock: SimpleNamespace, tmp_path: Path, later: float) -> None:
+    class Disturbed(Timed):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            if self.clock.now > 1000 + 600:
+                self.clock.now += later - 1
+            return super().step(number, total)
+
+    stage = Disturbed(clock, validation=5)
+    stage.keep_at = (0.25, 0.5, 0.75, 0.9)
+    run(stage, steps=None, seconds=2000, validations=4)
+    assert 0.9 * 2000 < clock.now - 1000 <= 1.25 * 2000  # by the first two plans it would have been 900, or over 6,000
+    assert len(list((tmp_path / "toy").glob("at*"))) == 4
 
 
 def test_the_second_plan_is_kept_too(run, clock: SimpleNamespace, tmp_path: Path) -> None:

@@ -173,14 +173,14 @@ class _Loop:
         self._journal.add(self._stage.name, facts.step, self._seconds(), facts.figures)
         if self._budget is not None:
             self._budget.measure_again(reached)
-            self._budget = None
 
     def _keep(self) -> None:
-        """Keep the weights as they are now, where the stage asks for it."""
+        """Keep the weights as they are now, where the stage asks for it; a new plan of fewer steps may already be past that."""
         facts = self._facts
-        for share in self._stage.keep_at:
-            if facts.step == math.ceil(share * (facts.total or 0)) and self._fabric.is_global_zero:
-                save_state(snapshot_path(self._folder, share), self._stage.modules, {}, {"step": facts.step})
+        for share in self._stage.keep_at if self._fabric.is_global_zero else ():
+            path = snapshot_path(self._folder, share)
+            if facts.step >= share * (facts.total or 0) and not path.exists():
+                save_state(path, self._stage.modules, {}, {"step": facts.step})
 
     def _save(self) -> None:
         self._facts.seconds = self._seconds()
@@ -252,16 +252,16 @@ def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
 
 
 class _Budget:
-    """Time, and how many steps fit into it: found from the first steps, and once more when a part of them is over.
+    """Time, and how many steps fit into it: found from the first steps, and anew from those between two validations.
 
-    The first steps may be slow (files are read, memory is touched for the first time), and the machine may be shared; at
-    the first validation more is known.
+    The first steps may be slow (files are read, memory is touched for the first time), and others may come to work on the
+    machine, or leave it.
     """
 
     def __init__(self, fabric: Fabric, stage: Stage, facts: _Facts, *, seconds: float, afterwards: float) -> None:
         self._fabric, self._stage, self._facts, self._afterwards = fabric, stage, facts, afterwards
         self._ends = time.monotonic() + seconds
-        self._planned = 0, 0.0  # step and time of the first plan
+        self._planned = 0, 0.0  # step and time of the last plan
 
     def measure(self, validations: int) -> None:
         """Take the first steps, measure them and a validation, and plan the others."""
@@ -277,9 +277,10 @@ class _Budget:
         self._plan((measured - warm) / _MEASURED_STEPS, validation, min(validations, max(2, int(affordable))), since=0)
 
     def measure_again(self, reached: float) -> None:
-        """Plan the steps after the first validation, which began when the time was ``reached``."""
+        """Plan the steps after a validation, which began when the time was ``reached``."""
         first, begun = self._planned
         more = sum(mark > self._facts.step for mark in self._facts.marks)
+        self._planned = self._facts.step, time.monotonic()
         if more:
             step = (reached - begun) / (self._facts.step - first)
             self._plan(step, time.monotonic() - reached, more, since=self._facts.step)
