@@ -55,6 +55,11 @@ def test_importing_crgan_loads_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
+def test_prediction_loads_scipy_only_where_it_needs_it() -> None:
+    loaded = run_python("import sys, crgan.inference.predict; print(*sys.modules)").split()
+    assert not {"scipy.ndimage", "scipy.spatial", "scipy.special", "scipy.optimize"} & {*loaded}
+
+
 def test_importing_crgan_is_quick() -> None:
     code = "import time; begun = time.process_time(); import crgan; print(time.process_time() - begun)"
     assert min(float(run_python(code)) for _ in range(3)) < 1.0

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 Mask = NDArray[np.bool_]
 
@@ -50,6 +49,8 @@ def distances_mm(border: Mask, other: Mask, *, spacing_mm: Sequence[float]) -> N
         found.append(np.full(int(np.count_nonzero(hit)), distance_mm))
         places = places[~hit]
     if places.size:
+        from scipy.spatial import KDTree  # takes a tenth of a second to load, and prediction measures no distances
+
         spacing = np.asarray(spacing_mm, np.float64)
         far = np.stack(np.unravel_index(places, padded.shape), axis=1)
         tree = KDTree(np.argwhere(padded) * spacing, balanced_tree=False, compact_nodes=False)  # regular grids make exact medians slow

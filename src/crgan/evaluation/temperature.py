@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from crgan.conformal import levels_of
 from crgan.evaluation.calibration import Reliability, reliability_of_counts
@@ -166,10 +165,11 @@ def _table(temperature: float) -> NDArray[np.float32]:
     """What each level of probability becomes."""
     if temperature == 1:
         return VALUES
-    table = expit(_logits() / temperature).astype(np.float32)
+    table = (1 / (1 + np.exp(-_logits() / temperature))).astype(np.float32)
     table[0] = 0
-    return np.asarray(table)
+    return table
 
 
 def _logits() -> NDArray[np.float64]:
-    return np.asarray(logit(np.clip(VALUES.astype(np.float64), *_CLIP)))
+    probabilities = np.clip(VALUES.astype(np.float64), *_CLIP)
+    return np.asarray(np.log(probabilities) - np.log1p(-probabilities))

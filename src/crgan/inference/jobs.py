@@ -25,7 +25,6 @@ from crgan.conformal import Promise, promised_set
 from crgan.dial import Dial
 from crgan.ensemble import digest, load_model
 from crgan.errors import fail
-from crgan.inference.look import write_places
 from crgan.machine import Precision, computing_in, prepare_machine
 from crgan.model import Model, Segmentation
 from crgan.preprocessing.prepared import Prepared
@@ -145,6 +144,8 @@ def segment_case(model: Model, job: CaseJob) -> None:
         marked = from_canonical(mask[None].astype(np.uint8), geometry)[0]
         write_labels(job.out / "maps" / f"{case.case_id}_{name}.nii.gz", marked, geometry)
     if request.where_to_look:
+        from crgan.inference.look import write_places  # with SciPy, which is slow to load
+
         write_places(job.out, case.case_id, found, labels, geometry, mask=job.masks[0])
     if request.dicom_seg:
         found_labels = from_canonical(found.labels[None], geometry)[0]
