@@ -61,7 +61,7 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[Execut
         with _on_cluster(scheduler) as executor:
             yield executor
         return
-    # With the default action, Ctrl-C ends an idle worker without a traceback; training sets an action of its own.
+    # With the default action, Ctrl-C ends an idle worker without a traceback; work is broken off by an action of its own.
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_on_interrupt)
     others = multiprocessing.active_children()
     try:

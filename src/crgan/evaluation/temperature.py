@@ -165,11 +165,14 @@ def _table(temperature: float) -> NDArray[np.float32]:
     """What each level of probability becomes."""
     if temperature == 1:
         return VALUES
-    table = (1 / (1 + np.exp(-_logits() / temperature))).astype(np.float32)
+    from scipy.special import expit  # slow to load, and only maps of probabilities need it
+
+    table = expit(_logits() / temperature).astype(np.float32)
     table[0] = 0
-    return table
+    return np.asarray(table)
 
 
 def _logits() -> NDArray[np.float64]:
-    probabilities = np.clip(VALUES.astype(np.float64), *_CLIP)
-    return np.asarray(np.log(probabilities) - np.log1p(-probabilities))
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(VALUES.astype(np.float64), *_CLIP)))
