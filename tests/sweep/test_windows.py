@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def seen(windows: list[Window], shape: tuple[int, int, int], tile: tuple[int, in
     ("count", "length", "expected"),
     [
         (10, 4, [(0, 4), (3, 7), (6, 10)]),  # one slice shared
-        (11, 4, [(0, 4), (3, 7), (6, 10), (9, 11)]),  # what is left over
+        (11, 4, [(0, 4), (2, 6), (5, 9), (7, 11)]),  # a fourth is needed, so that more is shared; none is short
+        (6, 5, [(0, 5), (1, 6)]),
         (4, 4, [(0, 4)]),
         (3, 4, [(0, 3)]),
         (1, 4, [(0, 1)]),
@@ -43,15 +45,17 @@ def seen(windows: list[Window], shape: tuple[int, int, int], tile: tuple[int, in
     ],
 )
 def test_slices_by_hand(count: int, length: int, expected: list[tuple[int, int]]) -> None:
-    assert list(slice_ranges(count, length)) == expected
+    assert slice_ranges(count, length) == expected
 
 
 @given(st.integers(1, 60), st.integers(1, 12))
-def test_ranges_cover_all_slices_and_overlap_by_at_most_one(count: int, length: int) -> None:
-    ranges = list(slice_ranges(count, length))
-    assert {index for start, stop in ranges for index in range(start, stop)} == set(range(count))
-    assert all(0 < stop - start <= length for start, stop in ranges)
-    assert all(stop - start <= 1 for (_, stop), (start, _) in pairwise(ranges))
+def test_ranges_cover_all_slices_share_some_and_are_as_few_and_as_long_as_can_be(count: int, length: int) -> None:
+    ranges = slice_ranges(count, length)
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == count
+    assert all(stop - start == min(length, count) for start, stop in ranges)
+    assert all(start < later <= (stop - 1 if length > 1 else stop) for (start, stop), (later, _) in pairwise(ranges))
+    assert len(ranges) == 1 + max(0, ceil((count - length) / max(1, length - 1)))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +131,8 @@ def test_no_candidates_no_windows() -> None:
 def test_attention_by_hand() -> None:
     candidates = np.zeros((9, 30, 40), bool)
     candidates[1, 10, 20] = candidates[8, 0, 39] = True
-    # Slices 0 to 3 hold the first one, centred; 3 to 6 none; 6 to 9 the second, moved inside.
-    assert attending_windows(candidates, length=4, tile=(8, 8)) == [Window(0, 4, 7, 17), Window(6, 9, 0, 32)]
+    # Slices 0 to 4 hold the first one, centred; 2 to 6 none; 5 to 9 the second, moved inside.
+    assert attending_windows(candidates, length=4, tile=(8, 8)) == [Window(0, 4, 7, 17), Window(5, 9, 0, 32)]
 
 
 def test_two_distant_lesions_get_two_tiles_and_nothing_between() -> None:

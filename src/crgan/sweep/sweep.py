@@ -47,7 +47,7 @@ def sweep(
     coarseness
         In-plane voxels that make one of the network's pixels.
     statistics_windows
-        How many windows stand for the patient's statistics, as many as a group of a training batch has sequences.
+        How many windows stand for the patient's statistics.
     head
         Turns the network's output and its input into what is wanted, ``(S, T, K, h, w)``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -26,11 +25,15 @@ class Window:
     column: int
 
 
-def slice_ranges(count: int, length: int) -> Iterator[tuple[int, int]]:
-    """Cover ``count`` slices by ranges of at most ``length`` that share one slice with the next, unless it is their only one."""
-    shared = 1 if length > 1 else 0
-    for start in range(0, max(1, count - shared), length - shared):
-        yield start, min(start + length, count)
+def slice_ranges(count: int, length: int) -> list[tuple[int, int]]:
+    """Cover ``count`` slices by ranges of ``length``, evenly spaced, that share a slice or more with the next unless it is their only one.
+
+    None is shorter unless there are fewer slices: a network that learned from whole sequences errs in short ones.
+    """
+    if count <= length:
+        return [(0, count)]
+    steps = ceil((count - length) / max(1, length - 1))
+    return [(round(float(start)), round(float(start)) + length) for start in np.linspace(0, count - length, steps + 1)]
 
 
 def tile_starts(low: int, high: int, side: int) -> list[int]:
