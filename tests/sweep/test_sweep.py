@@ -143,14 +143,24 @@ def test_no_windows_no_work() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "wanted", "expected"),
-    [(6, 2, [1, 4]), (6, 3, [1, 3, 5]), (2, 4, [0, 1]), (1, 2, [0])],  # the middles of equal parts; as many as there are
+    ("count", "fewest", "pixels", "expected"),
+    [
+        (6, 2, 2 * 192, [1, 4]),  # a window is 192 pixels: no room for more than the fewest; the middles of equal parts
+        (6, 3, 192, [1, 3, 5]),
+        (6, 2, 4 * 192 - 1, [1, 3, 5]),  # room for three
+        (24, 2, 10_000, [1, 4, 7, 10, 13, 16, 19, 22]),  # eight where there is room
+        (24, 12, 10_000, list(range(1, 24, 2))),  # a training group has more
+        (2, 4, 10_000, [0, 1]),  # as many as there are
+        (1, 2, 10_000, [0]),
+    ],
 )
-def test_statistics_come_from_evenly_spaced_whole_windows(count: int, wanted: int, expected: list[int]) -> None:
-    plane = np.broadcast_to(np.arange(3 * count + 1, dtype=np.float32)[:, None, None], (3 * count + 1, 8, 8))[None]
-    windows = [*(Window(3 * number, 3 * number + 3, 0, 0) for number in range(count)), Window(3 * count, 3 * count + 1, 0, 0)]
+def test_statistics_come_from_evenly_spaced_windows(
+    count: int, fewest: int, pixels: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_STATISTICS_PIXELS", pixels)
+    plane = np.broadcast_to(np.arange(3 * count, dtype=np.float32)[:, None, None], (3 * count, 8, 8))[None]
     network = Echo()
-    run(network, [plane], windows, statistics_windows=wanted)
+    run(network, [plane], [Window(3 * number, 3 * number + 3, 0, 0) for number in range(count)], statistics_windows=fewest)
     first_shown = network.shown[0][0]
     assert first_shown[:, 0, 0, 0, 0].tolist() == [3 * number for number in expected]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -17,6 +16,10 @@ from crgan.sweep.windows import Window
 
 # Pixels that go through a network at once: enough to keep two cores busy, small enough for a few hundred megabytes.
 _PIXELS_AT_ONCE = 300_000
+# A patient's statistics are those of so many windows, if there are as many and they hold no more pixels than memory is to be given for
+# (half a gigabyte or so: a layer's statistics need what the layers before made of all of them). A training group has fewer, and a network
+# learns to bear what that leaves to chance; but less chance is better (measured in docs/method.md), above all with small tiles.
+_STATISTICS_WINDOWS, _STATISTICS_PIXELS = 8, 1_000_000
 
 
 def sweep(
@@ -41,13 +44,14 @@ def sweep(
     planes
         Arrays ``(C_i, slices, rows, columns)``, concatenated to the network's C input channels.
     windows
-        What to cover; nothing is yielded for none.
+        What to cover, all of as many slices; nothing is yielded for none.
     tile
         Rows and columns of every window, multiples of what the network needs.
     coarseness
         In-plane voxels that make one of the network's pixels.
     statistics_windows
-        How many windows stand for the patient's statistics.
+        The fewest windows that stand for the patient's statistics, as many as a group of a training batch has sequences; eight
+        where that many are no more than a million pixels.
     head
         Turns the network's output and its input into what is wanted, ``(S, T, K, h, w)``.
 
@@ -60,36 +64,34 @@ def sweep(
     if not windows:
         return
     device = next(network.parameters()).device
-    longest = max(window.stop - window.start for window in windows)
-    full = sorted(window for window in windows if window.stop - window.start == longest)
-    some = min(statistics_windows, len(full))
-    spaced = [full[int((number + 0.5) * len(full) / some)] for number in range(some)]
-    pixels = tile[0] * tile[1] // coarseness**2
+    todo = sorted(windows)
+    length = todo[0].stop - todo[0].start  # of all
+    pixels = tile[0] * tile[1] // coarseness**2 * length
+    some = min(len(todo), max(statistics_windows, min(_STATISTICS_WINDOWS, _STATISTICS_PIXELS // pixels)))
+    spaced = [todo[int((number + 0.5) * len(todo) / some)] for number in range(some)]
+    at_once = max(1, _PIXELS_AT_ONCE // pixels)
     with torch.inference_mode(), patient_statistics(network):
         with recording_statistics(network):
             network.forward(*_inputs(planes, spaced, tile, coarseness, device))  # as it is, even if it is compiled: once a patient
-        for length, same in groupby(sorted(windows), key=lambda w: w.stop - w.start):
-            todo = list(same)
-            at_once = max(1, _PIXELS_AT_ONCE // (pixels * length))
-            for first in range(0, len(todo), at_once):
-                chunk = todo[first : first + at_once]
-                x, valid = _inputs(planes, chunk, tile, coarseness, device)
-                # A compiled network is compiled for windows of full length, and any number but one of them unless all go alone.
-                usual = length == longest and len(chunk) >= min(2, at_once)
-                result = head((network if usual else network.forward)(x, valid).float(), x)
-                if coarseness > 1:
-                    result = F.interpolate(result.flatten(0, 1), size=tile, mode="bilinear").unflatten(0, result.shape[:2])
-                for window, values in zip(chunk, result.movedim(1, 2).cpu().numpy(), strict=True):
-                    rows, columns = inside(window, tile, planes[0].shape[-2:])
-                    yield (
-                        window,
-                        values[
-                            :,
-                            :,
-                            rows.start - window.row : rows.stop - window.row,
-                            columns.start - window.column : columns.stop - window.column,
-                        ],
-                    )
+        for first in range(0, len(todo), at_once):
+            chunk = todo[first : first + at_once]
+            x, valid = _inputs(planes, chunk, tile, coarseness, device)
+            # A compiled network is compiled for any number of windows but one, unless all go alone.
+            usual = len(chunk) >= min(2, at_once)
+            result = head((network if usual else network.forward)(x, valid).float(), x)
+            if coarseness > 1:
+                result = F.interpolate(result.flatten(0, 1), size=tile, mode="bilinear").unflatten(0, result.shape[:2])
+            for window, values in zip(chunk, result.movedim(1, 2).cpu().numpy(), strict=True):
+                rows, columns = inside(window, tile, planes[0].shape[-2:])
+                yield (
+                    window,
+                    values[
+                        :,
+                        :,
+                        rows.start - window.row : rows.stop - window.row,
+                        columns.start - window.column : columns.stop - window.column,
+                    ],
+                )
 
 
 def inside(window: Window, tile: tuple[int, int], shape: Sequence[int]) -> tuple[slice, slice]:

@@ -22,9 +22,6 @@ from crgan.sweep.windows import attending_windows, covering_windows
 
 # Slices up to this many of the network's pixels a side go through whole; larger ones in tiles of this size.
 _LARGEST_TILE = 256
-# A patient's statistics are those of so many windows, if there are as many. A training group has fewer, and a network learns to bear
-# what that leaves to chance; but less chance is better: measured in docs/method.md, above all for the refiner with its small tiles.
-_STATISTICS_WINDOWS = 8
 
 
 def generate(
@@ -100,8 +97,7 @@ def _everywhere(
         slices = [as_slices(array, plane) for array in arrays]
         tile = _whole_tile(slices[0].shape[-2:], config.generator, plane)
         windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
-        some = _statistics_windows(config)
-        results = sweep(network, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=some, head=head)
+        results = sweep(network, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
         mean.add(plane, tile, windows, results)
     return mean.values
 
@@ -195,8 +191,7 @@ def refine(
         else:
             tile = _whole_tile(slices[0].shape[-2:], config.refiner, plane)
             windows = covering_windows(_shape(slices[0]), length=length, tile=tile)
-        some = _statistics_windows(config)
-        results = sweep(refiner, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=some, head=head)
+        results = sweep(refiner, slices, windows, tile=tile, coarseness=coarseness, statistics_windows=config.batch.sequences, head=head)
         mean.add(plane, tile, windows, results)
     return mean.values, mean.planes > 0
 
@@ -207,10 +202,6 @@ def _planes(config: Config) -> list[tuple[Plane, int]]:
         message = "planes and sequence length have not been derived from the data"
         raise ValueError(message)
     return [(plane, config.batch.length) for plane in config.planes]
-
-
-def _statistics_windows(config: Config) -> int:
-    return max(_STATISTICS_WINDOWS, config.batch.sequences)
 
 
 def _coarseness(settings: NetworkSettings) -> int:
