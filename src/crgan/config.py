@@ -128,6 +128,7 @@ class OptimisationSettings(Settings):
     clip: float | None = Field(1.0, gt=0)  # largest gradient norm
     cross_entropy: float = Field(1.0, ge=0)
     dice: float = Field(1.0, ge=0)
+    component_dice: float = Field(0.0, ge=0)  # of each lesion in its own surroundings
     l1: float = Field(0.0, ge=0)
 
 

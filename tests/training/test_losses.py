@@ -10,6 +10,7 @@ from crgan.config import OptimisationSettings
 from crgan.training.losses import binary_loss, deceive_loss, dice_loss, judge_loss, masked_mean, segmentation_loss
 
 CE = OptimisationSettings(cross_entropy=1, dice=0, l1=0)
+COMPONENTS = OptimisationSettings(cross_entropy=0, dice=0, component_dice=1)
 DICE = OptimisationSettings(cross_entropy=0, dice=1, l1=0)
 L1 = OptimisationSettings(cross_entropy=0, dice=0, l1=1)
 
@@ -91,10 +92,11 @@ def test_l1_by_hand() -> None:
 
 def test_the_weights_add_up(batch) -> None:
     logits, targets, valid = batch
-    both = OptimisationSettings(cross_entropy=2, dice=3, l1=5)
+    both = OptimisationSettings(cross_entropy=2, dice=3, l1=5, component_dice=7)
+    alone = (CE, DICE, L1, COMPONENTS)
     for exclusive, given in ((True, logits), (False, logits[:, :, :2])):
-        parts = [segmentation_loss(given, targets, valid, exclusive=exclusive, settings=settings) for settings in (CE, DICE, L1)]
-        expected = sum(weight * float(part) for weight, part in zip((2, 3, 5), parts, strict=True))
+        parts = [segmentation_loss(given, targets, valid, exclusive=exclusive, settings=settings) for settings in alone]
+        expected = sum(weight * float(part) for weight, part in zip((2, 3, 5, 7), parts, strict=True))
         assert float(segmentation_loss(given, targets, valid, exclusive=exclusive, settings=both)) == pytest.approx(expected, abs=1e-5)
 
 
@@ -102,7 +104,7 @@ def test_the_weights_add_up(batch) -> None:
 def test_padding_changes_neither_loss_nor_gradient(batch, exclusive: bool) -> None:
     logits, targets, valid = batch
     logits = logits if exclusive else logits[:, :, :2]
-    settings = OptimisationSettings(cross_entropy=1, dice=1, l1=1)
+    settings = OptimisationSettings(cross_entropy=1, dice=1, l1=1, component_dice=1)
     valid = valid.clone()
     valid[:, 2] = 0
     valid[..., 4] = 0

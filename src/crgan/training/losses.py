@@ -12,6 +12,7 @@ from torch import Tensor
 
 from crgan.config import OptimisationSettings
 from crgan.networks.composition import target_probabilities
+from crgan.training.components import component_dice_loss
 from crgan.training.ranks import summed
 
 
@@ -34,7 +35,7 @@ def dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
 
 
 def segmentation_loss(logits: Tensor, targets: Tensor, valid: Tensor, *, exclusive: bool, settings: OptimisationSettings) -> Tensor:
-    """The generator's supervised loss: cross entropy, l1 (Eq. 3) and Dice, each with its weight.
+    """The generator's supervised loss: cross entropy, l1 (Eq. 3), Dice and component-wise Dice, each with its weight.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def segmentation_loss(logits: Tensor, targets: Tensor, valid: Tensor, *, exclusi
 
 
 def binary_loss(logits: Tensor, targets: Tensor, valid: Tensor, *, settings: OptimisationSettings) -> Tensor:
-    """The refiner's supervised loss on independent masks ``(S, T, C, H, W)``: cross entropy, l1 and Dice, each with its weight."""
+    """The refiner's supervised loss on independent masks ``(S, T, C, H, W)``: cross entropy and the others, each with its weight."""
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return _weighted(entropy, logits.sigmoid(), targets, valid, settings)
 
@@ -68,6 +69,8 @@ def _weighted(entropy: Tensor, probabilities: Tensor, targets: Tensor, valid: Te
     loss = settings.cross_entropy * masked_mean(entropy, valid)
     if settings.dice:
         loss = loss + settings.dice * dice_loss(probabilities, targets, valid)
+    if settings.component_dice:
+        loss = loss + settings.component_dice * component_dice_loss(probabilities, targets, valid)
     if settings.l1:
         loss = loss + settings.l1 * masked_mean((probabilities - targets).abs(), valid)
     return loss
