@@ -56,7 +56,7 @@ def ablation_table(study: Study, found: SetResults) -> Table | None:
         return None
     return Table(
         caption=f"{found.name}: ablations",
-        columns=["system", "less than", "target", "figure", "value", "difference to it", "p perm.", "n"],
+        columns=["system", "compared with", "target", "figure", "value", "difference to it", "p perm.", "n"],
         rows=rows,
         names=4,
         note="Differences on the same test patients, each system at its own operating point; p as in the differences below.",
