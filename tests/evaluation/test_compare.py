@@ -52,12 +52,30 @@ def test_differences_and_ranks_of_three_systems(tmp_path: Path) -> None:
     assert {rank.n for rank in found.ranking["hd95_mm"]["WT"]} == {11}
 
 
+def test_a_pair_may_have_scores_of_its_own() -> None:
+    scores = {"unet": scores_of(0.0), "full": scores_of(0.1), "cgan": scores_of(0.02)}
+    found = compare_scores(scores, metrics=["dice", "hd95_mm"], pairs={("unet", "full"): {"unet": scores_of(0.0), "full": scores_of(0.3)}})
+    one, other, third = (found.between(*pair, "dice")[0] for pair in (("unet", "full"), ("unet", "cgan"), ("full", "cgan")))
+    assert [one.paired.difference, other.paired.difference, third.paired.difference] == pytest.approx([0.3, 0.02, -0.08])
+    mean = scores["unet"].summary["WT"]["dice"].mean
+    assert (one.first_mean, one.second_mean) == pytest.approx((mean, mean + 0.3))
+    assert (one.reversed().first_mean, one.reversed().second_mean) == (one.second_mean, one.first_mean)
+    assert [rank.mean for rank in found.ranking["dice"]["WT"]] == pytest.approx([mean + 0.1, mean + 0.02, mean])
+    assert found.between("unet", "full", "hd95_mm")[0].second_mean == 3
+
+
+def test_means_of_nothing_are_undefined() -> None:
+    nothing = Scores.of({"p": {"WT": {"dice": None}}}, patients={"p": "p"})
+    (difference,) = compare_scores({"a": nothing, "b": nothing}, metrics=["dice"]).differences
+    assert (difference.first_mean, difference.second_mean) == (None, None)
+
+
 def test_json_is_plain_and_complete() -> None:
     data = json.loads(
         json.dumps(compare_scores({"a": scores_of(0), "b": scores_of(0.1)}, metrics=["dice", "rvd"]).to_json(), allow_nan=False)
     )
     assert set(data["differences"][0]) == {
-        *("target", "metric", "first", "second", "n", "difference", "ci_low", "ci_high", "effect"),
+        *("target", "metric", "first", "second", "first_mean", "second_mean", "n", "difference", "ci_low", "ci_high", "effect"),
         *("wilcoxon_p", "wilcoxon_holm", "permutation_p", "permutation_holm"),
     }
     assert list(data["ranking"]) == ["dice"]  # neither more nor less volume is better

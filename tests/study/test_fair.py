@@ -32,7 +32,7 @@ def test_each_system_is_held_to_the_reference_by_its_own_validation_patients(swe
         "unet": [run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((0.5, 0.3), (0.4, 0.1)))],
         "mine": [run(0, sweep_voxels(*SYSTEM), p=sweep_voxels(*UNSEEN))],
     }
-    fair = fair_scores(rows, reference="unet")
+    fair = fair_scores(rows, reference=rows["unet"])
     # At .175 one of two is found and one of two others marked; below, up to a rate of .5, nothing is found without that one.
     mine = {"dice_best": 0.5, "fnr_best": 0.5, "fpr_best": 0.5, "fnr_matched": 0.5, "fpr_matched": 0.5, "curve_area": 1.0}
     assert fair["mine"].cases["p"]["x"] == pytest.approx(mine)
@@ -46,7 +46,7 @@ def test_another_seed_is_held_to_the_mean_of_the_references(sweep_voxels: Count)
     test = sweep_voxels(*UNSEEN)
     reference = [run(0, sweep_voxels(*REFERENCE), p=test), run(1, cautious, p=test)]
     strict, mean = (
-        fair_scores({"unet": reference, "mine": [run(seed, sweep_voxels(*SYSTEM), p=test)]}, reference="unet") for seed in (1, 2)
+        fair_scores({"mine": [run(seed, sweep_voxels(*SYSTEM), p=test)]}, reference=reference) for seed in (1, 2)
     )
     # None of four marked: from .525 on. One eighth of the others, on average, comes to the same.
     assert strict["mine"].cases["p"]["x"]["fnr_matched"] == mean["mine"].cases["p"]["x"]["fnr_matched"] == 1
@@ -59,7 +59,7 @@ def test_seeds_are_averaged_patient_by_patient(sweep_voxels: Count) -> None:
         run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((0.9,), (0.1,))),
         run(1, sweep_voxels(*REFERENCE), p=sweep_voxels((0.1,), (0.1,))),
     ]
-    scores = fair_scores({"unet": runs}, reference="unet")["unet"]
+    scores = fair_scores({"unet": runs}, reference=runs)["unet"]
     assert scores.cases["p"]["x"]["fnr_best"] == 0.5
     assert scores.summary["x"]["fnr_best"].n == 1
 
@@ -67,16 +67,17 @@ def test_seeds_are_averaged_patient_by_patient(sweep_voxels: Count) -> None:
 def test_what_no_validation_patient_has_cannot_be_set(sweep_voxels: Count) -> None:
     nowhere = sweep_voxels((), (0.2, 0.1))
     rows = {"unet": [run(0, nowhere, p=sweep_voxels(*UNSEEN))], "mine": [run(0, sweep_voxels(*SYSTEM), p=sweep_voxels(*UNSEEN))]}
-    for scores in fair_scores(rows, reference="unet").values():
+    for scores in fair_scores(rows, reference=rows["unet"]).values():
         assert set(scores.cases["p"]["x"].values()) == {None}
 
 
 def test_a_patient_without_the_target_has_false_positives_alone(sweep_voxels: Count) -> None:
     runs = [run(0, sweep_voxels(*REFERENCE), p=sweep_voxels((), (0.9, 0.1)))]
-    found = fair_scores({"unet": runs}, reference="unet")["unet"].cases["p"]["x"]
+    found = fair_scores({"unet": runs}, reference=runs)["unet"].cases["p"]["x"]
     assert (found["fpr_matched"], found["fnr_matched"], found["dice_best"], found["curve_area"]) == (0.5, None, None, None)
 
 
 def test_a_patient_on_both_sides_is_refused(sweep_voxels: Count) -> None:
+    runs = [run(0, sweep_voxels(*REFERENCE), v=sweep_voxels(*UNSEEN))]
     with pytest.raises(ValueError, match="both sides"):
-        fair_scores({"unet": [run(0, sweep_voxels(*REFERENCE), v=sweep_voxels(*UNSEEN))]}, reference="unet")
+        fair_scores({"unet": runs}, reference=runs)

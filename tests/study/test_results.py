@@ -50,6 +50,24 @@ def test_folds_are_put_together(write_study: WriteStudy, make_record: MakeRecord
     assert {difference.paired.difference for difference in found.fair_comparison.differences} == {0.0}
 
 
+def test_systems_are_compared_over_the_seeds_that_both_have(write_study: WriteStudy, make_record: MakeRecord, tmp_path: Path) -> None:
+    systems = [{"system": "unet", "seeds": [0, 1]}, {"system": "cgan", "seeds": [1, 2]}, {"system": "rnn-unet", "seeds": [3]}]
+    study = read_study(write_study(tmp_path / "s.yaml", sets={"a": SET}, systems=systems))
+    hard, easy = ([0.9, 0.1], [0.5, 0.2, 0.2, 0.2]), ([0.9, 0.8], [0.5, 0.2, 0.2, 0.2])
+    both = [("unet/seed0", 0.1, hard), ("unet/seed1", 0.5, easy), ("cgan/seed1", 0.6, easy), ("cgan/seed2", 0.9, hard)]
+    for place, dice, voxels in (*both, ("rnn-unet/seed3", 0.4, easy)):
+        put(make_record, study, tmp_path, f"a/{place}", {"system": {"x_1": dice}}, voxels={"lesion": voxels})
+    found = gather(study, "a", tmp_path)
+    assert [found.rows[name].cases["x_1"]["lesion"]["dice"] for name in found.rows] == pytest.approx([0.3, 0.75, 0.4])
+    (shared,) = found.comparison.between("unet", "cgan", "dice")
+    assert (shared.first_mean, shared.second_mean, shared.paired.difference) == pytest.approx((0.5, 0.6, 0.1))
+    (none_shared,) = found.comparison.between("unet", "rnn-unet", "dice")
+    assert (none_shared.first_mean, none_shared.second_mean) == pytest.approx((0.3, 0.4))
+    (points,) = found.fair_comparison.between("unet", "cgan", "fnr_matched")
+    assert found.fair["unet"].cases["x"]["lesion"]["fnr_matched"] == found.fair["cgan"].cases["x"]["lesion"]["fnr_matched"] == 0.25
+    assert (points.first_mean, points.second_mean) == (0, 0)
+
+
 def test_a_generator_alone_is_a_row_and_held_to_the_reference(write_study: WriteStudy, make_record: MakeRecord, tmp_path: Path) -> None:
     study = read_study(write_study(tmp_path / "s.yaml", sets={"a": SET}, systems=["cgan+refinement", "cgan"], reference="cgan"))
     put(make_record, study, tmp_path, "a/cgan+refinement/seed0", {"system": {"x_1": 0.9}, "generator": {"x_1": 0.7}})

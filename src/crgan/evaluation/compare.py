@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from crgan.errors import CrganError, Problem, fail
@@ -34,6 +35,8 @@ class Difference:
         What is compared.
     paired
         Difference, interval, effect and p-values.
+    first_mean, second_mean
+        Means of the two systems over the cases that the difference is of; None if there are none.
     wilcoxon_holm, permutation_holm
         The p-values corrected for all comparisons of this metric: all targets and all pairs of systems.
     """
@@ -43,12 +46,21 @@ class Difference:
     first: str
     second: str
     paired: Paired
+    first_mean: float | None = None
+    second_mean: float | None = None
     wilcoxon_holm: float | None = None
     permutation_holm: float | None = None
 
     def reversed(self) -> Difference:
         """The same, of the first less the second."""
-        return replace(self, first=self.second, second=self.first, paired=self.paired.reversed())
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            first_mean=self.second_mean,
+            second_mean=self.first_mean,
+            paired=self.paired.reversed(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +155,24 @@ def common_cases(scores: Mapping[str, Scores]) -> list[str]:
     return [case for case in first.cases if all(case in found.cases for found in scores.values())]
 
 
-def compare_scores(scores: Mapping[str, Scores], *, metrics: Sequence[str] | None = None) -> SystemComparison:
-    """Compare systems whose scores are at hand; see :func:`compare`."""
+def compare_scores(
+    scores: Mapping[str, Scores],
+    *,
+    metrics: Sequence[str] | None = None,
+    pairs: Mapping[tuple[str, str], Mapping[str, Scores]] | None = None,
+) -> SystemComparison:
+    """Compare systems whose scores are at hand; see :func:`compare`.
+
+    Parameters
+    ----------
+    scores
+        By system.
+    metrics
+        Which to compare.
+    pairs
+        Scores of the same cases that tell the difference of two systems, in the order of ``scores``, better than those do; ranks
+        are by ``scores`` alone.
+    """
     first = next(iter(scores.values()))
     common = common_cases(scores)
     targets = [target for target in first.summary if all(target in found.summary for found in scores.values())]
@@ -162,27 +190,26 @@ def compare_scores(scores: Mapping[str, Scores], *, metrics: Sequence[str] | Non
     owners = [first.patients[case] for case in common]
     everyone = {case for found in scores.values() for case in found.cases}
 
-    def values(system: str, target: str, metric: str) -> list[float | None]:
-        return [scores[system].cases[case][target][metric] for case in common]
+    def values(system: str, target: str, metric: str, within: Mapping[str, Scores] = scores) -> list[float | None]:
+        return [within[system].cases[case][target][metric] for case in common]
+
+    def difference(one: str, other: str, target: str, metric: str) -> Difference:
+        within = (pairs or {}).get((one, other), scores)
+        first, second = values(one, target, metric, within), values(other, target, metric, within)
+        paired = compare_paired(first, second, owners)
+        means = _means(first, second)
+        return Difference(
+            target=target, metric=metric, first=one, second=other, paired=paired, first_mean=means[0], second_mean=means[1]
+        )
 
     differences: list[Difference] = []
     ranking: dict[str, dict[str, list[Rank]]] = {}
     for metric in chosen:
-        found = [
-            Difference(
-                target=target,
-                metric=metric,
-                first=one,
-                second=other,
-                paired=compare_paired(values(one, target, metric), values(other, target, metric), owners),
-            )
-            for target in targets
-            for one, other in combinations(scores, 2)
-        ]
+        found = [difference(one, other, target, metric) for target in targets for one, other in combinations(scores, 2)]
         wilcoxon, permutation = (holm([getattr(d.paired, f"{test}_p") for d in found]) for test in ("wilcoxon", "permutation"))
         differences += [
-            replace(difference, wilcoxon_holm=signed, permutation_holm=permuted)
-            for difference, signed, permuted in zip(found, wilcoxon, permutation, strict=True)
+            replace(one, wilcoxon_holm=signed, permutation_holm=permuted)
+            for one, signed, permuted in zip(found, wilcoxon, permutation, strict=True)
         ]
         if is_ranked(metric):
             ranking[metric] = {
@@ -197,6 +224,14 @@ def compare_scores(scores: Mapping[str, Scores], *, metrics: Sequence[str] | Non
         differences=tuple(differences),
         ranking=ranking,
     )
+
+
+def _means(first: Sequence[float | None], second: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Means of both over the cases for which both have a value."""
+    both = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
+    if not both:
+        return None, None
+    return fmean(one for one, _ in both), fmean(other for _, other in both)
 
 
 def read_scores(path: Path) -> Scores:

@@ -31,7 +31,7 @@ class Trained:
     measured: Measured
 
 
-def fair_scores(rows: Mapping[str, Sequence[Trained]], *, reference: str) -> dict[str, Scores]:
+def fair_scores(rows: Mapping[str, Sequence[Trained]], *, reference: Sequence[Trained]) -> dict[str, Scores]:
     """Figures of every test patient at the operating points of every system.
 
     Parameters
@@ -39,7 +39,7 @@ def fair_scores(rows: Mapping[str, Sequence[Trained]], *, reference: str) -> dic
     rows
         All trainings of each system.
     reference
-        The system whose false positive rate the others are held to.
+        All trainings of the system whose false positive rate the others are held to.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def fair_scores(rows: Mapping[str, Sequence[Trained]], *, reference: str) -> dic
         By system, with the names of :data:`crgan.evaluation.tables.FAIR`; a patient's figures are averaged over the
         seeds. None where a patient does not have the target, or no validation patient does.
     """
-    targets = list(rows[reference][0].measured.test.counts)
-    levels = [(run.seed, run.fold, {target: _level(run.measured, target) for target in targets}) for run in rows[reference]]
+    targets = list(reference[0].measured.test.counts)
+    levels = [(run.seed, run.fold, {target: _level(run.measured, target) for target in targets}) for run in reference]
     fair = {}
     for name, runs in rows.items():
         found: dict[str, list[dict[str, Metrics]]] = {}

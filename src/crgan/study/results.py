@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from crgan.evaluation.compare import SystemComparison, compare_scores
@@ -13,6 +14,9 @@ from crgan.evaluation.tables import FAIR
 from crgan.study.fair import Trained, fair_scores, mean_over_seeds
 from crgan.study.plan import REFINED, Job, Row, Study, generator_sources
 from crgan.study.record import GENERATOR, RECORD, SYSTEM, Record, read_record, settings_digest
+
+Found = list[tuple[Job, Record]]
+"""Trainings, each with its record."""
 
 ALONE = ", its generator alone"
 """After a system's name: the row of its generator."""
@@ -50,7 +54,7 @@ class SetResults:
     fair: Mapping[str, Scores]
     fair_comparison: SystemComparison | None
     reference: str
-    records: Mapping[str, list[tuple[Job, Record]]]
+    records: Mapping[str, Found]
     kinds: Mapping[str, str]
     fewer: Mapping[str, Mapping[int, Scores]] = field(default_factory=dict)
 
@@ -58,10 +62,12 @@ class SetResults:
 def gather(study: Study, set_name: str, out: Path) -> SetResults:
     """Read the records of all jobs of a data set.
 
-    A case's figures are averaged over the seeds before anything else: seeds are no patients, and do not narrow an
-    interval over patients. With a refiner there is a row more, for the generator alone, unless it was taken over.
+    A case's figures are averaged over the seeds before anything else: seeds are no patients, and do not narrow an interval
+    over patients. Two systems are compared over the seeds that both were trained with, if there are any: another seed has other
+    validation patients, and so other thresholds. With a refiner there is a row more, for the generator alone, unless it was
+    taken over.
     """
-    records: dict[str, list[tuple[Job, Record]]] = {}
+    records: dict[str, Found] = {}
     kinds: dict[str, str] = {}
     fewer: dict[str, dict[int, Scores]] = {}
     listed = study.rows(set_name)
@@ -79,18 +85,22 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
         if study.sets[set_name].training_patients:
             fewer[row.label] = _fewer(study, set_name, row, out)
     rows = {name: _scores(found, kinds[name]) for name, found in records.items()}
-    trained = {
-        name: [Trained(seed=job.seed, fold=job.fold, measured=record.rows[kinds[name]]) for job, record in found]
-        for name, found in records.items()
-    }
-    fair = fair_scores(trained, reference=study.reference_of(set_name))
+    trained = {name: _trained(found, kinds[name]) for name, found in records.items()}
+    reference = trained[study.reference_of(set_name)]
+    fair = fair_scores(trained, reference=reference)
     several = len(rows) > 1
+    pairs = _pairs_with_seeds_in_common(records)
+    decided = {pair: {name: _scores(found, kinds[name]) for name, found in both.items()} for pair, both in pairs.items()}
+    at_points = {
+        pair: fair_scores({name: _trained(found, kinds[name]) for name, found in both.items()}, reference=reference)
+        for pair, both in pairs.items()
+    }
     return SetResults(
         name=set_name,
         rows=rows,
-        comparison=compare_scores(rows) if several else None,
+        comparison=compare_scores(rows, pairs=decided) if several else None,
         fair=fair,
-        fair_comparison=compare_scores(fair, metrics=tuple(FAIR)) if several else None,
+        fair_comparison=compare_scores(fair, metrics=tuple(FAIR), pairs=at_points) if several else None,
         reference=study.reference_of(set_name),
         records=records,
         kinds=kinds,
@@ -98,11 +108,25 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
     )
 
 
-def _records(study: Study, set_name: str, row: Row, out: Path, patients: int | None = None) -> list[tuple[Job, Record]]:
+def _records(study: Study, set_name: str, row: Row, out: Path, patients: int | None = None) -> Found:
     return [
         (job, read_record(out / job.folder / RECORD, settings=settings_digest(job.config)))
         for job in study.jobs_of(set_name, row, patients)
     ]
+
+
+def _trained(found: Found, kind: str) -> list[Trained]:
+    return [Trained(seed=job.seed, fold=job.fold, measured=record.rows[kind]) for job, record in found]
+
+
+def _pairs_with_seeds_in_common(records: Mapping[str, Found]) -> dict[tuple[str, str], dict[str, Found]]:
+    """Of every two rows that were trained with different seeds, the trainings whose seed both have; no pair without any."""
+    pairs = {}
+    for pair in combinations(records, 2):
+        one, other = ({job.seed for job, _ in records[name]} for name in pair)
+        if one != other and one & other:
+            pairs[pair] = {name: [(job, record) for job, record in records[name] if job.seed in one & other] for name in pair}
+    return pairs
 
 
 def _fewer(study: Study, set_name: str, row: Row, out: Path) -> dict[int, Scores]:
@@ -114,7 +138,7 @@ def _fewer(study: Study, set_name: str, row: Row, out: Path) -> dict[int, Scores
     return dict(sorted(found.items()))
 
 
-def _scores(found: list[tuple[Job, Record]], kind: str) -> Scores:
+def _scores(found: Found, kind: str) -> Scores:
     by_case: dict[str, list[Mapping[str, Metrics]]] = {}
     patients: dict[str, str] = {}
     settings = {}

@@ -17,7 +17,10 @@ from crgan.study.results import SetResults
 
 DIFFERENCES = ("target", "metric", "systems", "difference", "effect", "p rank", "p perm.", "n")
 RANKS = ("target", "metric", "rank", "system", "mean", "first", "n")
-ABOUT = "Means over the test cases, in brackets the 95 % interval over patients. Every figure of a case is first averaged over the seeds."
+ABOUT = (
+    "Means over the test cases, in brackets the 95 % interval over patients. Every figure of a case is first averaged over the seeds; "
+    "differences, further down, are over the seeds that both systems have."
+)
 _TABLED = ("fnr_matched", "fpr_matched", "dice_best", "fnr_best", "curve_area")
 _ABLATED = ("fnr_matched", "dice_best", "fnr_best")
 

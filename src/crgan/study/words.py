@@ -45,7 +45,7 @@ def sentences(study: Study, found: SetResults) -> str:
 def _against(found: SetResults, first: str, second: str, words: str) -> str:
     missed = _between(found, first, second, "fnr_matched")
     text = f"Does it miss less than {words}, at no more false positives than {found.reference}? {_verdict(missed)} "
-    told = [_relative(found, difference) for difference in missed if difference.paired.difference is not None]
+    told = [_relative(difference) for difference in missed if difference.paired.difference is not None]
     cost = [
         f"{name} {', '.join(f'{_signed(difference.paired.difference)} ({difference.target})' for difference in differences)}"
         for name, metric in (("Dice at best threshold", "dice_best"), ("FPR where matched", "fpr_matched"))
@@ -76,9 +76,9 @@ def _verdict(differences: Sequence[Difference]) -> str:
     return "For some targets less, for some more:" if sure else "Not shown, chance would explain the differences:"
 
 
-def _relative(found: SetResults, difference: Difference) -> str:
+def _relative(difference: Difference) -> str:
     """``anterior 0.120 → 0.110, 8 % less (p = 0.03)``."""
-    before, after = (found.fair[name].summary[difference.target]["fnr_matched"].mean for name in (difference.first, difference.second))
+    before, after = difference.first_mean, difference.second_mean
     text = f"{difference.target} FNR {number(before)} → {number(after)}"
     if before is not None and before >= _WORTH_A_SHARE and difference.paired.difference is not None:
         share = difference.paired.difference / before
