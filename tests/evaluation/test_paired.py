@@ -35,6 +35,14 @@ def test_agrees_with_scipy_on_twenty_patients() -> None:
     assert found.permutation_p == pytest.approx(stats.ttest_rel(second, first).pvalue, abs=0.02)
 
 
+@pytest.mark.parametrize("differences", [[1, 1, 2, -1, 3, 3, 0], [0.5, 0.5, 0.5, -0.5, 0.25, -0.25, -1, 2], [-1] * 6 + [1]])
+def test_signed_ranks_with_ties_are_tested_as_scipy_does(differences: list[float]) -> None:
+    patients = [str(number) for number in range(len(differences))]
+    found = compare_paired([0.0] * len(differences), differences, patients)
+    expected = stats.wilcoxon([value for value in differences if value]).pvalue
+    assert found.wilcoxon_p == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_too_few_patients_are_described_and_not_tested(n: int) -> None:
     found = compare_paired([0.1 * i for i in range(n)], [0.2 * i + 0.1 for i in range(n)], NAMES[:n])
