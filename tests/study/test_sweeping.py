@@ -39,9 +39,7 @@ def test_thresholds_match_any_rate_near_the_best_dice_within_a_sixteenth_of_an_o
     thresholds = choose_thresholds(both)
     assert sorted(set(thresholds)) == [*thresholds]
     overlaps = threshold_overlaps(probability.astype(np.float16), truth, thresholds)
-    every = np.linspace(0, 1, 4001)
-    best = max(every, key=lambda threshold: float(threshold_overlaps(probability, truth, [threshold])[0].dice or 0))
-    at_best = threshold_overlaps(probability, truth, [best])[0]
+    at_best = max(threshold_overlaps(probability, truth, np.linspace(0, 1, 4001).tolist()), key=lambda overlap: overlap.dice or 0)
     assert max(overlap.dice or 0 for overlap in overlaps) == pytest.approx(at_best.dice, abs=1e-3)
     rates = np.array([overlap.fpr for overlap in overlaps])
     for wanted in (at_best.fpr or 0) * np.geomspace(0.55, 1.8, 20):
