@@ -196,10 +196,15 @@ def compare_scores(
     def difference(one: str, other: str, target: str, metric: str) -> Difference:
         within = (pairs or {}).get((one, other), scores)
         first, second = values(one, target, metric, within), values(other, target, metric, within)
-        paired = compare_paired(first, second, owners)
-        means = _means(first, second)
+        first_mean, second_mean = _means(first, second)
         return Difference(
-            target=target, metric=metric, first=one, second=other, paired=paired, first_mean=means[0], second_mean=means[1]
+            target=target,
+            metric=metric,
+            first=one,
+            second=other,
+            paired=compare_paired(first, second, owners),
+            first_mean=first_mean,
+            second_mean=second_mean,
         )
 
     differences: list[Difference] = []

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from crgan.evaluation.compare import Difference, difference_rows, difference_text, notes, p_value, rank_rows
+from crgan.evaluation.compare import (
+    DIFFERENCE_COLUMNS,
+    RANK_COLUMNS,
+    Difference,
+    difference_rows,
+    difference_text,
+    notes,
+    p_value,
+    rank_rows,
+)
 from crgan.evaluation.scores import Scores
 from crgan.evaluation.tables import FAIR, mean_with_interval, shown
 from crgan.report.html import Table
@@ -15,12 +24,11 @@ from crgan.study.plan import Study
 from crgan.study.record import SYSTEM
 from crgan.study.results import SetResults
 
-DIFFERENCES = ("target", "metric", "systems", "difference", "effect", "p rank", "p perm.", "n")
-RANKS = ("target", "metric", "rank", "system", "mean", "first", "n")
 ABOUT = (
     "Means over the test cases, in brackets the 95 % interval over patients. Every figure of a case is first averaged over the seeds; "
     "differences, further down, are over the seeds that both systems have."
 )
+_RANKS = "By the means over each system's own seeds, which are not the same ones for all systems in every study."
 _TABLED = ("fnr_matched", "fpr_matched", "dice_best", "fnr_best", "curve_area")
 _ABLATED = ("fnr_matched", "dice_best", "fnr_best")
 
@@ -110,8 +118,9 @@ def detail_tables(found: SetResults) -> list[Table]:
         if comparison is not None:
             note = " ".join(notes(comparison))
             rows = difference_rows(comparison)
-            tables.append(Table(caption=f"{found.name}: differences{words}", columns=DIFFERENCES, rows=rows, names=3, note=note))
-            tables.append(Table(caption=f"{found.name}: ranking{words}", columns=RANKS, rows=rank_rows(comparison), names=2))
+            tables.append(Table(caption=f"{found.name}: differences{words}", columns=DIFFERENCE_COLUMNS, rows=rows, names=3, note=note))
+            ranks = rank_rows(comparison)
+            tables.append(Table(caption=f"{found.name}: ranking{words}", columns=RANK_COLUMNS, rows=ranks, names=2, note=_RANKS))
     return tables
 
 
