@@ -118,6 +118,8 @@ def test_two_processes_are_as_one_and_a_killed_one_costs_nothing(
         "generator_optimisation.learning_rate=0.001",
         "generator_share=0.4",
         "precision=32-true",
+        "generator_optimisation.component_dice=1",
+        "refiner_optimisation.component_dice=1",
     )
     config = small_config(*settings, steps=30)
     alone = train(patients, tmp_path / "alone", config=config)

@@ -21,7 +21,7 @@ def component_dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -
     In each sequence the truth of a target falls into components (26-connected), and every pixel is of the surroundings of the
     component that is nearest to it, as in CC-Metrics (Jaus et al., "Every Component Counts", AAAI 2025). So what is marked
     falsely counts against the component beside it. A sequence that has nothing of a target says nothing of it: that is for the
-    other losses.
+    other losses. Components are found on the processor; a GPU waits for it.
 
     Parameters
     ----------
