@@ -175,6 +175,18 @@ def test_what_the_user_chose_stays(override: str) -> None:
     assert found == chosen
 
 
+@pytest.mark.parametrize(
+    ("data", "overrides", "channels"),
+    [
+        (BRAIN_TUMOUR, [], 64),  # half of 128, at a sixteenth of the resolution
+        (HIPPOCAMPUS, [], 32),  # a quarter, at an eighth: there are four times the pixels
+        (HIPPOCAMPUS, ["generator.widths=[2, 2]"], 1),
+    ],
+)
+def test_memory_between_slices_never_becomes_the_dearest_part(data: Fingerprint, overrides: list[str], channels: int) -> None:
+    assert derive_settings(load_config(overrides=overrides), data).generator.recurrent_width == channels
+
+
 def test_crops_chosen_for_one_plane_leave_the_others_to_the_data() -> None:
     derived = derive_settings(load_config(), BRAIN_TUMOUR).generator.crops
     found = derive_settings(load_config(overrides=["generator.crops={coronal: [32, 64]}"]), BRAIN_TUMOUR).generator.crops

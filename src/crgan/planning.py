@@ -16,6 +16,10 @@ _MAX_GROUPS = 8
 # parts cells that touch is one or two of them wide.
 _COARSE_FROM = 96
 _MAX_CROP = 192
+# Of the deepest channels so many make one of the ConvLSTM. Where the grid is halved less than four times it sees so many pixels that
+# with half the channels it would be the dearest part of the network, and the steps that it costs are worth more (docs/method.md).
+_CHANNELS_TO_ONE_RECURRENT, _IN_DEEP_NETWORKS = 4, 2
+_DEEP_FROM = 4  # halvings
 # A refiner that sees what its generator cannot deserves most of the time, and to learn from errors on patients that the generator
 # has not seen; one that sees the same adds little, and both cost the generator more than they bring (docs/method.md).
 _SHARE_OF_A_COARSE_GENERATOR, _SHARE_OF_A_FINE_GENERATOR = 0.4, 0.7
@@ -88,17 +92,19 @@ def _network(config: Config, chosen: NetworkSettings, sizes: dict[Plane, tuple[f
     coarseness = chosen.coarseness or coarseness
     largest = max(max(size) for size in sizes.values()) / coarseness
     widths = chosen.widths or ((16, 32, 64, 128) if largest <= 80 else (16, 32, 64, 96, 128))
-    step = 2 ** (len(widths) - 1)
+    halvings = len(widths) - 1
+    step = 2**halvings
     crops = {
         plane: (chosen.crops or {}).get(plane) or (_multiple(rows / coarseness, step), _multiple(columns / coarseness, step))
         for plane, (rows, columns) in sizes.items()
     }
     pixels = max(prod(crop) for crop in crops.values()) * config.batch.sequences * (config.batch.length or 1)
     processes = config.devices * config.nodes  # each has a part in every batch
+    to_one = _IN_DEEP_NETWORKS if halvings >= _DEEP_FROM else _CHANNELS_TO_ONE_RECURRENT
     groups = chosen.groups or max(processes, min(_MAX_GROUPS, round(_PIXELS_A_STEP / pixels)))
     return NetworkSettings(
         widths=widths,
-        recurrent_width=chosen.recurrent_width or widths[-1] // 2,
+        recurrent_width=chosen.recurrent_width or max(1, widths[-1] // to_one),
         coarseness=coarseness,
         crops=crops,
         groups=groups,

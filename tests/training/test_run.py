@@ -224,6 +224,12 @@ def test_a_shallow_generator_and_its_discriminator(patients: Path, small_config:
     assert any(side % 4 for crop in crops.values() for side in crop)
 
 
+def test_a_refiner_of_another_size_than_the_generator_begins_anew(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
+    train(patients, tmp_path / "run", config=small_config("generator.recurrent_width=3"))
+    config = read_config(tmp_path / "run" / "config.yaml")
+    assert config.refiner.recurrent_width != config.generator.recurrent_width
+
+
 def test_the_largest_seed(patients: Path, small_config: MakeConfig, tmp_path: Path) -> None:
     train(patients, tmp_path / "run", config=small_config(seed=2**32 - 1, noise_channel=True))
     with pytest.raises(CrganError, match="seed"):

@@ -15,7 +15,7 @@ from lightning_fabric.loggers.logger import Logger
 from torch import nn
 
 from crgan.arrays import forget_mapped, mapped, write_array
-from crgan.config import Config, write_config
+from crgan.config import Config, NetworkSettings, write_config
 from crgan.dial import Dial
 from crgan.errors import fail
 from crgan.files import read_json, write_json
@@ -303,7 +303,7 @@ class _Run:
         refiner = self._make(2, lambda: make_refiner(config, modalities=self._modalities, targets=self._targets))
         if self._start is not None and self._start.refiner is not None:
             refiner.load_state_dict(self._start.refiner.state_dict())
-        elif config.refinement.warm_start and config.refiner.widths == config.generator.widths:
+        elif config.refinement.warm_start and _of_one_size(config.refiner, config.generator):
             start_from_generator(
                 refiner, generator, modalities=self._modalities, exclusive=labels.exclusive, silent=config.refinement.on_doubts
             )
@@ -382,6 +382,10 @@ class _Run:
                 task.advance()
         self._fabric.barrier()
         return said
+
+
+def _of_one_size(one: NetworkSettings, other: NetworkSettings) -> bool:
+    return (one.widths, one.recurrent_width) == (other.widths, other.recurrent_width)
 
 
 def _make_fabric(config: Config, out: Path) -> Fabric:
