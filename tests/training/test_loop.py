@@ -397,6 +397,20 @@ def test_time_is_kept_where_other_work_comes_or_goes(run, clock: SimpleNamespace
     assert len(list((tmp_path / "toy").glob("at*"))) == 4
 
 
+@pytest.mark.parametrize("later", [0.25, 4.0])
+def test_time_is_kept_where_nothing_is_validated_any_more(run, clock: SimpleNamespace, tmp_path: Path, later: float) -> None:
+    class Disturbed(Timed):
+        def step(self, number: int, total: int | None) -> dict[str, float]:
+            if self.clock.now > 1000 + 1300:
+                self.clock.now += later - 1
+            return super().step(number, total)
+
+    stage = Disturbed(clock, validation=5)
+    run(stage, steps=None, seconds=2000, validations=2)
+    assert 0.95 * 2000 < clock.now - 1000 <= 1.03 * 2000  # by the plan of the only validation before it would have been 1,470, or 3,960
+    assert rows(tmp_path)[1:] == [len(stage.steps)]
+
+
 def test_the_second_plan_is_kept_too(run, clock: SimpleNamespace, tmp_path: Path) -> None:
     class Faster(Timed):
         def step(self, number: int, total: int | None) -> dict[str, float]:

@@ -43,10 +43,16 @@ class _Facts:
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
 
-    def plan(self, total: int, validations: int, *, since: int = 0) -> None:
-        """Fix the number of steps, and after which of them to validate: evenly since one of them, the last time at the end."""
+    def plan(self, total: int, validations: int) -> None:
+        """Fix the number of steps, and after which of them to validate: evenly, the last time at the end."""
         self.total = total
-        self.marks = [since + math.ceil((total - since) * (number + 1) / validations) for number in range(validations)]
+        self.marks = [math.ceil(total * (number + 1) / validations) for number in range(validations)]
+
+    def stretch(self, total: int) -> None:
+        """Fix the number of steps anew; the validations that are left keep their places among the steps that are left."""
+        before, now = (self.total or total) - self.step, total - self.step
+        self.marks = [mark if mark <= self.step else self.step - (self.step - mark) * now // before for mark in self.marks]
+        self.total = total
 
     def improved_by(self, scores: dict[str, float]) -> bool:
         """Take in the scores of a validation, and tell whether they are the best so far."""
@@ -156,7 +162,9 @@ class _Loop:
                 if marked:
                     self._validate()
                     task.advance(0, **facts.figures)
-                    task.resize(facts.total or 0)
+                elif self._budget is not None:
+                    self._budget.look_again()
+                task.resize(facts.total or 0)
                 self._keep()
                 asked = _anywhere(self._fabric, flag=interrupted.asked)
                 if marked or asked or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
@@ -252,7 +260,7 @@ def _step(stage: Stage, number: int, total: int | None) -> dict[str, float]:
 
 
 class _Budget:
-    """Time, and how many steps fit into it: found from the first steps, and anew from those between two validations.
+    """Time, and how many steps fit into it: found from the first steps, and anew at every validation and halfway to it, and so on.
 
     The first steps may be slow (files are read, memory is touched for the first time), and others may come to work on the
     machine, or leave it.
@@ -262,6 +270,8 @@ class _Budget:
         self._fabric, self._stage, self._facts, self._afterwards = fabric, stage, facts, afterwards
         self._ends = time.monotonic() + seconds
         self._planned = 0, 0.0  # step and time of the last plan
+        self._validation = 0.0  # how long the last one took
+        self._next = 0  # step at which to plan again
 
     def measure(self, validations: int) -> None:
         """Take the first steps, measure them and a validation, and plan the others."""
@@ -271,31 +281,47 @@ class _Budget:
         measured = time.monotonic()
         self._stage.validate()
         self._planned = self._facts.step, time.monotonic()
-        validation = self._planned[1] - measured
+        self._validation = self._planned[1] - measured
         # Agreed, too: processes that validate at different steps would wait for each other for ever.
-        affordable = agreed(self._fabric, {"validations": _VALIDATING * (self._ends - measured) / max(validation, 1e-6)})["validations"]
-        self._plan((measured - warm) / _MEASURED_STEPS, validation, min(validations, max(2, int(affordable))), since=0)
+        affordable = {"validations": _VALIDATING * (self._ends - measured) / max(self._validation, 1e-6)}
+        validations = min(validations, max(2, int(agreed(self._fabric, affordable)["validations"])))
+        self._facts.plan(self._total((measured - warm) / _MEASURED_STEPS, validations), validations)
+        self._halfway()
 
     def measure_again(self, reached: float) -> None:
         """Plan the steps after a validation, which began when the time was ``reached``."""
+        self._validation = time.monotonic() - reached
+        self._plan(reached)
+
+    def look_again(self) -> None:
+        """Plan the steps that are left, if it is time for it."""
+        if self._facts.step == self._next:
+            self._plan(time.monotonic())
+
+    def _plan(self, reached: float) -> None:
         first, begun = self._planned
         more = sum(mark > self._facts.step for mark in self._facts.marks)
         self._planned = self._facts.step, time.monotonic()
         if more:
-            step = (reached - begun) / (self._facts.step - first)
-            self._plan(step, time.monotonic() - reached, more, since=self._facts.step)
+            self._facts.stretch(self._total((reached - begun) / (self._facts.step - first), more))
+            self._halfway()
+
+    def _halfway(self) -> None:
+        """Plan again halfway to the next validation, unless that is near."""
+        left = min(mark for mark in self._facts.marks if mark > self._facts.step) - self._facts.step
+        self._next = self._facts.step + left // 2 if left >= 2 * _MEASURED_STEPS else 0
 
     def _take(self, steps: int) -> None:
         for _ in range(steps):
             self._facts.figures = _step(self._stage, self._facts.step, None)
             self._facts.step += 1
 
-    def _plan(self, step: float, validation: float, validations: int, *, since: int) -> None:
-        left = self._ends - time.monotonic() - (validations + self._afterwards) * validation
+    def _total(self, step: float, validations: int) -> int:
+        """How many steps there are in all, if a step takes so long and so many validations are left."""
+        left = self._ends - time.monotonic() - (validations + self._afterwards) * self._validation
         more = int(_CAUTION * self._stage.pace * left / max(step, 1e-6))  # some clocks tick slowly
         # Processes that take steps together must agree on how many, and each has measured for itself.
-        total = agreed(self._fabric, {"total": self._facts.step + max(more, validations)})["total"]
-        self._facts.plan(int(total), validations, since=since)
+        return int(agreed(self._fabric, {"total": self._facts.step + max(more, validations)})["total"])
 
 
 @dataclass
