@@ -483,6 +483,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study; one that was begun is gone on with.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings side by side, a process each.  [default: 1]")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Train on the workers of this Dask cluster instead.")] = None,
+    finished: Annotated[bool, typer.Option("--finished", help="Train nothing; compare what is over.")] = False,
 ) -> None:
     """Train systems side by side and compare them.
 
@@ -490,14 +491,20 @@ def study(
     """
     from crgan.console import terminal_progress
     from crgan.executors import open_executor
+    from crgan.study.finished import compare_finished
     from crgan.study.plan import read_study
     from crgan.study.run import run_study
 
     console = _console()
     if jobs is not None and scheduler is not None:
         raise fail("Both --jobs and --scheduler were given.", fix="leave --jobs out: a cluster has the workers it has")
+    if finished and (jobs or scheduler):
+        raise fail("--finished trains nothing.", got="--jobs or --scheduler beside it", fix="leave one of them out")
     read, progress = read_study(plan), terminal_progress(console)
-    if scheduler is None and jobs in {None, 1}:
+    if finished:
+        _, left_out = compare_finished(read, out)
+        console.print(f"Not finished and left out: {len(left_out)} of {len(list(read.jobs()))} trainings", markup=False, soft_wrap=True)
+    elif scheduler is None and jobs in {None, 1}:
         run_study(read, out, progress=progress)
     else:
         with open_executor(jobs, scheduler) as executor:

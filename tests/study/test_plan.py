@@ -52,14 +52,19 @@ def test_systems_that_differ_in_the_refiner_alone_share_a_generator(write_study:
 
 
 def test_a_set_may_have_systems_and_seeds_and_numbers_of_patients_of_its_own(write_study: WriteStudy, tmp_path: Path) -> None:
-    sets = {"a": {**SPLIT, "systems": ["cgan"], "seeds": [5]}, "b": {**SPLIT, "training_patients": [4]}}
+    sets = {
+        "a": {**SPLIT, "systems": ["cgan"], "seeds": [5]},
+        "b": {**SPLIT, "training_patients": [4]},
+        "c": {**SPLIT, "seeds": {"cgan": [3, 2]}},
+    }
     study = read_study(write_study(tmp_path / "s.yaml", sets=sets, systems=["unet", {"system": "cgan", "seeds": [1]}]))
     jobs = list(study.jobs())
     assert [str(job.folder) for job in jobs] == [
-        *("a/cgan/seed5", "b/unet/seed0", "b/unet/seed0-patients4", "b/cgan/seed1", "b/cgan/seed1-patients4")
+        *("a/cgan/seed5", "b/unet/seed0", "b/unet/seed0-patients4", "b/cgan/seed1", "b/cgan/seed1-patients4"),
+        *("c/unet/seed0", "c/cgan/seed3", "c/cgan/seed2"),
     ]
-    assert [job.config.data.training_patients for job in jobs] == [None, None, 4, None, 4]
-    assert [study.reference_of(name) for name in "ab"] == ["cgan", "unet"]
+    assert [job.config.data.training_patients for job in jobs[:5]] == [None, None, 4, None, 4]
+    assert [study.reference_of(name) for name in "abc"] == ["cgan", "unet", "unet"]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,9 @@ def test_a_set_may_have_systems_and_seeds_and_numbers_of_patients_of_its_own(wri
         ({"sets": {"a": SPLIT}, "steps": None}, "study", "minutes or steps"),
         ({"sets": {"a": SPLIT}, "minutes": 3}, "study", "minutes or steps"),
         ({"sets": {"a": {**SPLIT, "systems": ["cgan"]}}}, "study", "not cgan in sets.a.systems"),
+        ({"sets": {"a": {**SPLIT, "seeds": {"cgan": [1]}}}}, "study", "not cgan in sets.a.seeds"),
+        ({"sets": {"a": {**SPLIT, "seeds": {"unet": []}}}}, "sets.a.seeds.by system.unet", "at least 1 item"),
+        ({"sets": {"a": {**SPLIT, "seeds": 3}}}, "sets.a.seeds.of all", "a valid tuple"),
         ({"sets": {"a": SPLIT}, "reference": "cgan"}, "study", "not cgan in reference"),
         ({"sets": {"a": SPLIT}, "systems": [{"system": "unet", "ablation_of": "vnet"}]}, "study", "not vnet in ablation_of of unet"),
         ({"sets": {"a": {**SPLIT, "tables": "heart"}}}, "sets.a.tables", "'brain', 'liver' or 'cells'"),
@@ -105,7 +113,7 @@ def test_a_file_that_is_no_study(tmp_path: Path, text: str | None, said: str) ->
         read_study(path)
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("study", 44), ("training_patients", 8)])
+@pytest.mark.parametrize(("name", "jobs"), [("study", 42), ("training_patients", 8)])
 def test_the_studies_that_come_along_can_be_read(repository: Path, name: str, jobs: int) -> None:
     study = read_study(repository / "benchmarks" / f"{name}.yaml")
     assert len([*study.jobs()]) == jobs

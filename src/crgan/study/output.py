@@ -16,7 +16,7 @@ from crgan.report.provenance import today, versions
 from crgan.study.figures import write_figures
 from crgan.study.formats import latex, markdown
 from crgan.study.paper_tables import PaperTable, paper_tables
-from crgan.study.plan import Study
+from crgan.study.plan import Job, Study
 from crgan.study.results import SetResults
 from crgan.study.tables import ablation_table, as_table, cost_table, detail_tables, fair_tables, fewer_table, metric_tables
 from crgan.study.words import sentences
@@ -24,8 +24,20 @@ from crgan.study.words import sentences
 FIGURES = "figures"
 
 
-def write_results(out: Path, study: Study, results: Sequence[SetResults]) -> None:
-    """Write ``report.html``, ``tables.*``, ``paper-tables.*``, ``comparison.json`` and ``figures/`` of a study."""
+def write_results(out: Path, study: Study, results: Sequence[SetResults], *, left_out: Sequence[Job] = ()) -> None:
+    """Write ``report.html``, ``tables.*``, ``paper-tables.*``, ``comparison.json`` and ``figures/`` of a study.
+
+    Parameters
+    ----------
+    out
+        The study's folder.
+    study
+        What was done.
+    results
+        What was found on each of its data sets.
+    left_out
+        Jobs of a larger study that are not over; the page names them.
+    """
     tables = {found.name: _tables(study, found) for found in results}
     paper = paper_tables(study, results)
     _write(out / "tables.csv", _csv(results))
@@ -37,7 +49,7 @@ def write_results(out: Path, study: Study, results: Sequence[SetResults]) -> Non
     sections = [
         section for found in results for section in _sections(out, study, found, [*tables[found.name], *_of_set(paper, found.name)])
     ]
-    _write_page(out / "report.html", study, results, sections)
+    _write_page(out / "report.html", study, results, sections, left_out)
 
 
 def _of_set(paper: Sequence[PaperTable], name: str) -> list[Table]:
@@ -108,7 +120,7 @@ def _written(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _write_page(path: Path, study: Study, results: Sequence[SetResults], sections: Sequence[Section]) -> None:
+def _write_page(path: Path, study: Study, results: Sequence[SetResults], sections: Sequence[Section], left_out: Sequence[Job]) -> None:
     write_report(
         path,
         title="Systems side by side",
@@ -125,6 +137,7 @@ def _write_page(path: Path, study: Study, results: Sequence[SetResults], section
             "generators": "systems without refiner are scored by the generators of those with it"
             if study.share_generators
             else "those of systems that differ in the refiner alone are trained once",
+            **({"not finished, left out": ", ".join(job.folder.as_posix() for job in left_out)} if left_out else {}),
             "trained with": "; ".join(sorted({_versions(found) for found in results})),
             "tables made with": versions(),
             "date": today(),

@@ -6,16 +6,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from crgan.config import SYSTEMS, Config, Settings, load_config
 from crgan.errors import CrganError, Problem, fail
 from crgan.training.reuse import generator_settings
 
 REFINED = "+refinement"
+_Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+_SeedsOfSystems = Annotated[
+    Annotated[_Seeds, Tag("of all")] | Annotated[dict[str, _Seeds], Tag("by system")],
+    Discriminator(lambda seeds: "by system" if isinstance(seeds, dict) else "of all"),  # or a mistake is told of both
+]
 
 
 class Row(Settings):
@@ -24,7 +29,7 @@ class Row(Settings):
     system: str
     name: str = ""  # in tables and folders; the system's name if empty
     set: tuple[str, ...] = ()  # settings that differ, as in `crgan train --set`
-    seeds: tuple[int, ...] | None = Field(None, min_length=1)  # None: those of the study
+    seeds: _Seeds | None = None  # None: those of the study
     ablation_of: str | None = None  # name of the system that this one lacks a part of
 
     @field_validator("system")
@@ -52,7 +57,7 @@ class DataSet(Settings):
     steps: int | None = Field(None, gt=0)
     set: tuple[str, ...] = ()
     systems: tuple[str, ...] | None = Field(None, min_length=1)  # names of the study's systems; None: all of them
-    seeds: tuple[int, ...] | None = Field(None, min_length=1)  # in place of those of the study and its systems
+    seeds: _SeedsOfSystems | None = None  # in place of those of the study and its systems, of all or of some by name
     training_patients: tuple[int, ...] = ()  # also train on so many of the patients, to see what more of them bring
     tables: Literal["brain", "liver", "cells"] | None = None  # which of the paper's tables it fills
     targets: Mapping[str, str] = Field(default_factory=dict)  # what the paper's targets are called here, where they have other names
@@ -79,7 +84,7 @@ class Study(Settings):
     recipe: str = "default"
     minutes: float | None = Field(None, gt=0)
     steps: int | None = Field(None, gt=0)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: _Seeds = (0,)
     set: tuple[str, ...] = ()
     threads: int | None = Field(None, ge=1)
     reference: str | None = None  # the system whose false positive rate the others are held to; None: unet, else the first
@@ -96,6 +101,7 @@ class Study(Settings):
         if len({folder_name(label) for label in labels}) < len(labels):
             raise ValueError("systems with a name each where they differ in nothing else")
         named = [(f"sets.{name}.systems", label) for name, data in self.sets.items() for label in data.systems or ()]
+        named += [(f"sets.{name}.seeds", label) for name, data in self.sets.items() if isinstance(data.seeds, dict) for label in data.seeds]
         named += [(f"ablation_of of {row.label}", row.ablation_of) for row in self.systems if row.ablation_of is not None]
         named += [] if self.reference is None else [("reference", self.reference)]
         if unknown := [f"{label} in {where}" for where, label in named if label not in labels]:
@@ -116,7 +122,8 @@ class Study(Settings):
     def jobs_of(self, set_name: str, row: Row, patients: int | None = None) -> Iterator[Job]:
         """The trainings of one system on one data set: every seed and fold."""
         data = self.sets[set_name]
-        for seed in data.seeds or row.seeds or self.seeds:
+        own = data.seeds.get(row.label) if isinstance(data.seeds, dict) else data.seeds
+        for seed in own or row.seeds or self.seeds:
             for fold in data.folds or (None,):
                 yield Job(study=self, set_name=set_name, row=row, seed=seed, fold=fold, patients=patients)
 
