@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import mean
 
 from crgan.evaluation.compare import Difference, p_value
 from crgan.evaluation.paired import FEWEST_TO_TEST, holm
@@ -13,6 +14,7 @@ from crgan.study.results import ALONE, SetResults
 
 _SIGNIFICANT = 0.05
 _WORTH_A_SHARE = 0.01  # of less than this being missed, a share more or less says nothing
+_MANY = 4  # of more targets the mean is told: a sentence on each would not be read, and they stand in the tables
 
 
 def headline(study: Study, found: SetResults) -> Row | None:
@@ -33,6 +35,8 @@ def sentences(study: Study, found: SetResults) -> str:
         for other in study.rows(found.name)
         if other.system == row.system.removesuffix(REFINED) and other.set == row.set and other.label in found.fair
     ]
+    if found.reference not in {row.label, *others}:
+        others.append(found.reference)
     alone = row.label + ALONE
     parts = [_against(found, other, row.label, f"{other}, trained for {_minutes(found, other)} minutes") for other in others]
     if alone in found.fair:
@@ -43,15 +47,13 @@ def sentences(study: Study, found: SetResults) -> str:
 
 
 def _against(found: SetResults, first: str, second: str, words: str) -> str:
-    missed = _between(found, first, second, "fnr_matched")
+    missed, dice, fpr = (_between(found, first, second, metric) for metric in ("fnr_matched", "dice_best", "fpr_matched"))
     text = f"Does it miss less than {words}, at no more false positives than {found.reference}? {_verdict(missed)} "
-    told = [_relative(difference) for difference in missed if difference.paired.difference is not None]
-    cost = [
-        f"{name} {', '.join(f'{_signed(difference.paired.difference)} ({difference.target})' for difference in differences)}"
-        for name, metric in (("Dice at best threshold", "dice_best"), ("FPR where matched", "fpr_matched"))
-        if (differences := [d for d in _between(found, first, second, metric) if d.paired.difference is not None])
-    ]
-    return text + (f"{'; '.join(told)}. The cost: {'; '.join(cost)}." if told else "None of the test patients has a target.")
+    told = [difference for difference in missed if difference.paired.difference is not None]
+    if not told:
+        return text + "None of the test patients has a target."
+    cost = f"The cost: Dice at best threshold {_changes(dice)}; FPR where matched {_changes(fpr)}."
+    return f"{text}{_on_average(told) if len(told) > _MANY else '; '.join(map(_relative, told))}. {cost}"
 
 
 def _between(found: SetResults, first: str, second: str, metric: str) -> Sequence[Difference]:
@@ -77,14 +79,39 @@ def _verdict(differences: Sequence[Difference]) -> str:
 
 
 def _relative(difference: Difference) -> str:
-    """``anterior 0.120 → 0.110, 8 % less (p = 0.03)``."""
-    before, after = difference.first_mean, difference.second_mean
-    text = f"{difference.target} FNR {number(before)} → {number(after)}"
-    if before is not None and before >= _WORTH_A_SHARE and difference.paired.difference is not None:
-        share = difference.paired.difference / before
-        text += f", {abs(share):.0%} {'less' if share < 0 else 'more'}".replace("%", " %")
+    """``anterior FNR 0.120 → 0.110, 8 % less (p = 0.03)``."""
     p = p_value(difference.permutation_holm)
-    return text + ("" if p == "–" else f" (p {p})" if p.startswith("<") else f" (p = {p})")
+    change = _change(difference.first_mean, difference.second_mean, difference.paired.difference)
+    return f"{difference.target} {change}" + ("" if p == "–" else f" (p {p})" if p.startswith("<") else f" (p = {p})")
+
+
+def _on_average(differences: Sequence[Difference]) -> str:
+    """``on the mean of 8 targets FNR 0.292 → 0.217, 26 % less; 6 of them are missed less``."""
+    before, after, by = (
+        mean([value for value in values if value is not None])
+        for values in (
+            [difference.first_mean for difference in differences],
+            [difference.second_mean for difference in differences],
+            [difference.paired.difference for difference in differences],
+        )
+    )
+    less = sum((difference.paired.difference or 0.0) < 0 for difference in differences)
+    return f"on the mean of {len(differences)} targets {_change(before, after, by)}; {less} of them are missed less"
+
+
+def _change(before: float | None, after: float | None, by: float | None) -> str:
+    text = f"FNR {number(before)} → {number(after)}"
+    if before is None or before < _WORTH_A_SHARE or by is None:
+        return text
+    return text + f", {abs(by / before):.0%} {'less' if by < 0 else 'more'}".replace("%", " %")
+
+
+def _changes(differences: Sequence[Difference]) -> str:
+    """``+0.012 (anterior), −0.003 (posterior)``; of many targets the mean."""
+    known = [(difference.target, difference.paired.difference) for difference in differences if difference.paired.difference is not None]
+    if len(known) > _MANY:
+        return f"{_signed(mean([value for _, value in known]))} on their mean"
+    return ", ".join(f"{_signed(value)} ({target})" for target, value in known) or "unknown"
 
 
 def _minutes(found: SetResults, name: str) -> str:
