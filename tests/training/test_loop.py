@@ -335,10 +335,12 @@ def test_minutes_become_a_number_of_steps_that_is_kept(run, clock: SimpleNamespa
     assert rows(tmp_path) == [41, 82]
 
 
-@pytest.mark.parametrize(("seconds", "validations"), [(100, 2), (500, 2), (1000, 5), (10_000, 6)])
-def test_validation_takes_a_small_part_of_the_time(run, clock: SimpleNamespace, tmp_path: Path, seconds: float, validations: int) -> None:
-    run(Timed(clock, validation=5), steps=None, seconds=seconds, validations=6)
-    assert len(rows(tmp_path)) == validations
+@pytest.mark.parametrize(("seconds", "validation", "times"), [(100, 5, 2), (500, 5, 2), (1000, 5, 5), (1000, 0.5, 6)])
+def test_validation_takes_a_small_part_of_the_time(
+    run, clock: SimpleNamespace, tmp_path: Path, seconds: float, validation: float, times: int
+) -> None:
+    run(Timed(clock, validation=validation), steps=None, seconds=seconds, validations=6)
+    assert len(rows(tmp_path)) == times
 
 
 def test_processes_agree_on_how_often_to_validate(run, clock: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
@@ -371,11 +373,11 @@ def test_what_is_known_at_a_validation_is_planned_with(
                 self.clock.now += step_later - 1
             return super().step(number, total)
 
-    stage = Changing(clock, validation=10)  # the first takes 20 seconds
+    stage = Changing(clock, validation=5)  # the first takes 10 seconds
     stage.pace = pace
     begun = clock.now
-    run(stage, steps=None, seconds=2000, validations=4)
-    assert 0.95 * pace * 2000 < clock.now - begun <= 2000
+    run(stage, steps=None, seconds=1000, validations=4)
+    assert 0.95 * pace * 1000 < clock.now - begun <= 1000
     marks = rows(tmp_path)
     assert len(marks) == 4
     assert marks[-1] == len(stage.steps)
@@ -386,14 +388,14 @@ def test_what_is_known_at_a_validation_is_planned_with(
 def test_time_is_kept_where_other_work_comes_or_goes(run, clock: SimpleNamespace, tmp_path: Path, later: float) -> None:
     class Disturbed(Timed):
         def step(self, number: int, total: int | None) -> dict[str, float]:
-            if self.clock.now > 1000 + 600:
+            if self.clock.now > 1000 + 300:
                 self.clock.now += later - 1
             return super().step(number, total)
 
-    stage = Disturbed(clock, validation=5)
+    stage = Disturbed(clock, validation=2.5)
     stage.keep_at = (0.25, 0.5, 0.75, 0.9)
-    run(stage, steps=None, seconds=2000, validations=4)
-    assert 0.9 * 2000 < clock.now - 1000 <= 1.25 * 2000  # by the first two plans it would have been 900, or over 6,000
+    run(stage, steps=None, seconds=1000, validations=4)
+    assert 0.9 * 1000 < clock.now - 1000 <= 1.25 * 1000  # by the first two plans it would have been 450, or over 3,000
     assert len(list((tmp_path / "toy").glob("at*"))) == 4
 
 
@@ -401,13 +403,13 @@ def test_time_is_kept_where_other_work_comes_or_goes(run, clock: SimpleNamespace
 def test_time_is_kept_where_nothing_is_validated_any_more(run, clock: SimpleNamespace, tmp_path: Path, later: float) -> None:
     class Disturbed(Timed):
         def step(self, number: int, total: int | None) -> dict[str, float]:
-            if self.clock.now > 1000 + 1300:
+            if self.clock.now > 1000 + 650:
                 self.clock.now += later - 1
             return super().step(number, total)
 
-    stage = Disturbed(clock, validation=5)
-    run(stage, steps=None, seconds=2000, validations=2)
-    assert 0.95 * 2000 < clock.now - 1000 <= 1.03 * 2000  # by the plan of the only validation before it would have been 1,470, or 3,960
+    stage = Disturbed(clock, validation=2.5)
+    run(stage, steps=None, seconds=1000, validations=2)
+    assert 0.95 * 1000 < clock.now - 1000 <= 1.03 * 1000  # by the plan of the only validation before it would have been 740, or 1,980
     assert rows(tmp_path)[1:] == [len(stage.steps)]
 
 
