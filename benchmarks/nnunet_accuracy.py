@@ -103,7 +103,8 @@ class Bench:
         labels = [self.asked.labels] if self.asked.labels else [self.asked.data, *self.side, "--part", "test"]
         self._call([CRGAN, "evaluate", masks, *labels, "--out", scores, "--overwrite"])
         for target, summary in json.loads((scores / "scores.json").read_text())["summary"].items():
-            figures = " | ".join(f"{summary[metric]['mean']:.3f}" for metric in ("dice", "fnr", "fpr", "hd95_mm"))
+            means = [summary[metric]["mean"] for metric in ("dice", "fnr", "fpr", "hd95_mm")]
+            figures = " | ".join("–" if mean is None else f"{mean:.3f}" for mean in means)  # nothing marked has no distance
             print(f"| {name} | {target} | {figures} | {seconds:.0f} s |", flush=True)
 
     def _write_raw(self, raw: Path) -> None:
