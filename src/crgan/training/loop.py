@@ -162,9 +162,9 @@ class _Loop:
                 if marked:
                     self._validate()
                     task.advance(0, **facts.figures)
-                elif self._budget is not None:
-                    self._budget.look_again()
-                task.resize(facts.total or 0)
+                    task.resize(facts.total or 0)
+                elif self._budget is not None and self._budget.look_again():
+                    task.resize(facts.total or 0)
                 self._keep()
                 asked = _anywhere(self._fabric, flag=interrupted.asked)
                 if marked or asked or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
@@ -293,10 +293,12 @@ class _Budget:
         self._validation = time.monotonic() - reached
         self._plan(reached)
 
-    def look_again(self) -> None:
-        """Plan the steps that are left, if it is time for it."""
-        if self._facts.step == self._next:
+    def look_again(self) -> bool:
+        """Plan the steps that are left, if it is time for it; tells whether it was."""
+        due = self._facts.step == self._next
+        if due:
             self._plan(time.monotonic())
+        return due
 
     def _plan(self, reached: float) -> None:
         first, begun = self._planned
