@@ -177,7 +177,15 @@ def _publish(part: Path, folder: Path) -> None:
     """Rename a complete folder, unless another run was quicker; what is damaged there makes way."""
     attempts = 3
     for attempt in range(1, attempts + 1):
-        if open_stored(folder, case_id="", patient_id="") is not None:
+        try:
+            part.rename(folder)  # refused where a folder of files is: whoever comes second leaves the first one's alone
+            sync_folder(folder.parent)
+        except OSError:
+            if open_stored(folder, case_id="", patient_id="") is not None:
+                return
+            if attempt == attempts:
+                raise
+        else:
             return
         aside = part.with_name(f".{secrets.token_hex(8)}{_UNFINISHED}")
         with contextlib.suppress(FileNotFoundError):
@@ -186,15 +194,6 @@ def _publish(part: Path, folder: Path) -> None:
                 shutil.rmtree(aside, ignore_errors=True)
             else:
                 aside.unlink()
-        try:
-            part.rename(folder)
-            sync_folder(folder.parent)
-        except OSError:
-            # Another run may have put its folder there in between: look again.
-            if attempt == attempts:
-                raise
-        else:
-            return
 
 
 def _make_cache(cache: Path) -> None:
