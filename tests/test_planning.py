@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,6 +106,16 @@ def test_networks_by_hand(data: Fingerprint, generator: tuple[Any, ...], refiner
     config = derive_settings(load_config(), data)
     assert sizes(config.generator) == generator
     assert sizes(config.refiner) == refiner
+
+
+def test_cells_are_mirrored_in_plane_and_organs_are_not_unless_the_user_says_so() -> None:
+    cells = replace(CELLS, instances=True)
+    assert derive_settings(load_config(), cells).augmentation.mirror == ("y", "x")
+    assert derive_settings(load_config(), CELLS).augmentation.mirror == ()
+    assert derive_settings(load_config(), HEART).augmentation.mirror == ()
+    assert derive_settings(load_config(overrides=["augmentation.mirror=[]"]), cells).augmentation.mirror == ()
+    assert derive_settings(load_config(overrides=["augmentation.mirror=[x]"]), HEART).augmentation.mirror == ("x",)
+    assert derive_settings(load_config(recipe="phc-hela"), cells).augmentation.mirror == ()
 
 
 def test_without_a_refiner_the_generator_is_sharp() -> None:

@@ -20,6 +20,7 @@ from crgan.files import atomic_write
 from crgan.preprocessing.settings import PreprocessingSettings
 
 Plane = Literal["axial", "coronal", "sagittal"]
+Axis = Literal["z", "y", "x"]
 _Size = Annotated[int, Field(ge=1)]
 SYSTEMS = tuple(f"{rnn}{kind}{refinement}" for rnn in ("", "rnn-") for kind in ("unet", "cgan") for refinement in ("", "+refinement"))
 
@@ -112,6 +113,8 @@ class AugmentationSettings(Settings):
     contrast: float = Field(0.0, ge=0, lt=1)  # multiply by 1 - contrast to 1 + contrast
     brightness: float = Field(0.0, ge=0)  # add up to this many standard deviations
     noise: float = Field(0.05, ge=0)  # standard deviation of Gaussian noise, at most
+    # Reverse each of these axes of the volume in half of the crops, x being left to right; None: in plane for objects, else none.
+    mirror: tuple[Axis, ...] | None = None
 
 
 Optimiser = Literal["muon", "adamw", "rmsprop", "adadelta"]

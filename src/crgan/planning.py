@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from crgan.config import Config, NetworkSettings, Plane
+from crgan.config import Axis, Config, NetworkSettings, Plane
 from crgan.preprocessing.fingerprint import Fingerprint
 
 # Smaller steps make more of them in the same minutes. Measured by validation in training patients, at equal pixels in all: on acdc
@@ -48,7 +48,11 @@ def derive_settings(config: Config, fingerprint: Fingerprint) -> Config:
     flat = fingerprint.shape.median[0] == 1
     length = config.batch.length or (1 if flat else 8 if isotropic else 5)
     batch = config.batch.model_copy(update={"length": length})
-    config = config.model_copy(update={"planes": planes, "batch": batch})
+    # Cells lie any way round; organs do not, and networks that saw them mirrored knew them less well (docs/method.md).
+    mirror: tuple[Axis, ...] = ("y", "x") if fingerprint.instances else ()
+    chosen = config.augmentation.mirror
+    augmentation = config.augmentation.model_copy(update={"mirror": mirror if chosen is None else chosen})
+    config = config.model_copy(update={"planes": planes, "batch": batch, "augmentation": augmentation})
     sizes = {plane: _in_plane(fingerprint.shape.median, plane) for plane in planes}
     coarse = not flat and min(min(size) for size in sizes.values()) >= _COARSE_FROM
     generator = _network(config, config.generator, sizes, coarseness=2 if coarse and config.has_refiner else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_by_hand() -> None:
         foreground_share=65 / 6000,
         foreground_extent=(6.5, 5.5, 5.5),  # of 9×9×9 and 4×2×2
     )
+
+
+def test_knows_labels_of_objects_and_what_older_files_do_not_say() -> None:
+    assert take_fingerprint(example(), instances=True) == replace(take_fingerprint(example()), instances=True)
+    kept = take_fingerprint(example()).to_json()
+    del kept["instances"]
+    assert Fingerprint.from_json(kept) == take_fingerprint(example())
 
 
 def test_cases_in_pieces_are_not_whole() -> None:

@@ -10,9 +10,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from crgan.config import AugmentationSettings
+from crgan.config import AugmentationSettings, Axis, Plane
 from crgan.sequences.augmentation import Change, draw_change, reach, recolour, sample, sampling_points
 from crgan.sequences.batch import Share
+from crgan.sequences.planes import as_slice_index
 
 NOTHING = AugmentationSettings(rotation_degrees=0, scale=0, stretch=0, contrast=0, brightness=0, noise=0)
 
@@ -33,11 +34,11 @@ def block(*shape: int) -> Tensor:
 
 def drawn(settings: AugmentationSettings, count: int = 300) -> list[Change]:
     random = np.random.default_rng(0)
-    return [draw_change(settings, random) for _ in range(count)]
+    return [draw_change(settings, random, "axial") for _ in range(count)]
 
 
 def test_all_off_changes_nothing() -> None:
-    assert draw_change(NOTHING, np.random.default_rng(0)) == change()
+    assert draw_change(NOTHING, np.random.default_rng(0), "axial") == change()
 
 
 def test_same_numbers_same_change() -> None:
@@ -78,6 +79,38 @@ def test_stretching_keeps_the_area() -> None:
         ratios.append(a / d)
     assert 0.81 <= min(ratios) < 0.82
     assert 1.22 < max(ratios) <= 1 / 0.81
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize(("axis", "moved"), [("z", (1, 0, 0)), ("y", (0, 1, 0)), ("x", (0, 0, 1))])
+def test_half_of_the_crops_are_mirrored_along_a_named_axis_and_along_no_other(
+    plane: Plane, axis: Axis, moved: tuple[int, int, int]
+) -> None:
+    random = np.random.default_rng(0)
+    settings = NOTHING.model_copy(update={"mirror": (axis,)})
+    changes = [draw_change(settings, random, plane) for _ in range(200)]
+    slices, rows, columns = as_slice_index(np.array(moved), plane)
+    mirrored = Change(
+        matrix=((-1 if rows else 1, 0), (0, -1 if columns else 1)), contrast=1, brightness=0, noise=0, backwards=bool(slices)
+    )
+    assert {*changes} == {change(), mirrored}
+    assert 80 < changes.count(mirrored) < 120
+
+
+def test_axes_are_mirrored_independently_and_then_turned() -> None:
+    kinds = set()
+    for one in drawn(NOTHING.model_copy(update={"mirror": ("x", "y", "z"), "rotation_degrees": 10.0})):
+        matrix = np.array(one.matrix)
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(2), atol=1e-12)
+        kinds.add((one.backwards, *np.sign(np.diagonal(matrix))))
+        assert np.sign(np.linalg.det(matrix)) == np.prod(np.sign(np.diagonal(matrix)))
+    assert len(kinds) == 8
+
+
+def test_a_mirror_image_is_the_image_backwards() -> None:
+    image = block(3, 2, 8, 10)
+    found = sample(image, sampling_points(change((1, 0), (0, -1)), (8, 10), (3.5, 4.5)))
+    torch.testing.assert_close(found, image.flip(3), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crgan.config import Plane
-from crgan.sequences.planes import as_slice_index, as_slices
+from crgan.sequences.planes import as_slice_index, as_slices, axes_of
 
 PLANES: tuple[Plane, ...] = get_args(Plane)
 
@@ -28,6 +28,12 @@ def test_an_index_finds_in_the_slices_what_it_found_in_the_volume(plane: Plane) 
     slices = as_slices(volume, plane)
     for place in np.ndindex(volume.shape):
         assert slices[tuple(as_slice_index(np.array(place), plane))] == volume[place]
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_axes_are_named_in_the_order_of_the_slices(plane: Plane) -> None:
+    volume = np.empty((2, 3, 4))
+    assert as_slices(volume, plane).shape == tuple({"z": 2, "y": 3, "x": 4}[axis] for axis in axes_of(plane))
 
 
 @pytest.mark.parametrize("plane", PLANES)

@@ -21,7 +21,8 @@ MakeStored = Callable[..., StoredCase]
 
 CPU = torch.device("cpu")
 NOTHING = AugmentationSettings(rotation_degrees=0, scale=0, stretch=0, contrast=0, brightness=0, noise=0)
-STRONG = NOTHING.model_copy(update={"rotation_degrees": 30, "scale": 0.3, "stretch": 0.2})
+STRONG = NOTHING.model_copy(update={"rotation_degrees": 30, "scale": 0.3, "stretch": 0.2, "mirror": ("x", "y", "z")})
+MIRRORED = NOTHING.model_copy(update={"mirror": ("x", "y", "z")})
 CLASSES = np.array([[False, True, False], [False, False, True]])
 AXES: dict[Plane, tuple[int, int, int]] = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
 
@@ -291,6 +292,19 @@ def test_the_part_that_is_read_is_large_enough(make_stored: MakeStored) -> None:
             torch.testing.assert_close(bend, torch.zeros_like(bend), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("plane", list(AXES))
+def test_mirrored_crops_are_those_of_a_mirrored_patient(make_stored: MakeStored, plane: Plane) -> None:
+    image = np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype(np.float32)
+    case = make_stored(image, np.zeros((8, 8, 8), np.uint8))
+    looks = [np.moveaxis(np.flip(image[0], axes), AXES[plane][0], 0) for axes in ((), 0, 1, 2, (0, 1), (0, 2), (1, 2), (0, 1, 2))]
+    seen = set()
+    for step in range(20):
+        for sequence in sampler([case], planes=(plane,), length=8, augmentation=MIRRORED).batch(step, CPU).images[:, :, 0].numpy():
+            (look,) = (number for number, look in enumerate(looks) if np.allclose(sequence, look, atol=1e-4))
+            seen.add(look)
+    assert len(seen) == 8
+
+
 @pytest.mark.parametrize("augmentation", [NOTHING, STRONG])
 @pytest.mark.parametrize("plane", list(AXES))
 def test_the_label_is_that_of_the_nearest_voxel(make_stored: MakeStored, augmentation: AugmentationSettings, plane: Plane) -> None:
@@ -340,14 +354,15 @@ def test_nested_regions_come_from_the_table(make_stored: MakeStored) -> None:
 # --- padding -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("augmentation", [NOTHING, MIRRORED])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_a_patient_with_fewer_slices_than_a_sequence(make_stored: MakeStored, count: int) -> None:
+def test_a_patient_with_fewer_slices_than_a_sequence(make_stored: MakeStored, count: int, augmentation: AugmentationSettings) -> None:
     shape = (count, 12, 12)
     case = TrainingCase(
         stored=make_stored(places(*shape), spots(*shape, first=(count - 1, 6, 6))), probabilities=np.ones((2, *shape), np.float16)
     )
     for step in range(3):
-        batch = sampler([case]).batch(step, CPU)
+        batch = sampler([case], augmentation=augmentation).batch(step, CPU)
         assert torch.equal(batch.valid[:, :count], torch.ones(2, count, 1, 8, 8))
         assert not batch.valid[:, count:].any()
         for part in tensors(batch):

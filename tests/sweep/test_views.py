@@ -48,6 +48,14 @@ def test_a_quarter_turn_is_exact() -> None:
     np.testing.assert_allclose(view.back(view.there(image)), image, atol=1e-5)
 
 
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_a_mirror_image_is_exact_along_every_axis(plane: Plane) -> None:
+    image = np.random.default_rng(0).random((2, 5, 6, 7), np.float32)
+    view = View(plane=plane, change=Change(matrix=((-1, 0), (0, -1)), contrast=1, brightness=0, noise=0, backwards=True))
+    np.testing.assert_allclose(view.there(image), image[:, ::-1, ::-1, ::-1], atol=1e-5)
+    np.testing.assert_allclose(view.back(view.there(image)), image, atol=1e-5)
+
+
 def test_places_that_a_view_does_not_reach_do_not_count() -> None:
     """Zoomed in, a view sees the middle alone; what it says there is averaged, and the rest stays as the plain look has it."""
     plain, zoomed = View(), turned(0, size=0.5)

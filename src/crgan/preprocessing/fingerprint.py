@@ -87,6 +87,8 @@ class Fingerprint:
         Share of voxels that have any code, of those whose label is known; 0 without labels.
     foreground_extent
         Voxels ``(z, y, x)`` of the box around all codes together, the median of the cases that have any; None if none has.
+    instances
+        The codes are objects and their border.
     """
 
     modalities: tuple[str, ...]
@@ -98,6 +100,7 @@ class Fingerprint:
     codes: tuple[CodeSummary, ...]
     foreground_share: float
     foreground_extent: Triple | None
+    instances: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -122,13 +125,15 @@ class Fingerprint:
         )
 
 
-def take_fingerprint(stored: Sequence[StoredCase]) -> Fingerprint:
+def take_fingerprint(stored: Sequence[StoredCase], *, instances: bool = False) -> Fingerprint:
     """Summarise prepared cases from their descriptions; no array is opened.
 
     Parameters
     ----------
     stored
         The training cases, all prepared by one pipeline.
+    instances
+        Their labels are of objects.
 
     Raises
     ------
@@ -151,6 +156,7 @@ def take_fingerprint(stored: Sequence[StoredCase]) -> Fingerprint:
         codes=summaries,
         foreground_share=sum(summary.voxels for summary in summaries) / voxels if voxels else 0.0,
         foreground_extent=_triple(np.median(extents, axis=0)) if extents else None,
+        instances=instances,
     )
 
 

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from crgan.config import AugmentationSettings
+from crgan.config import AugmentationSettings, Plane
 from crgan.sequences.batch import Share
+from crgan.sequences.planes import axes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,10 @@ class Change:
     Parameters
     ----------
     matrix
-        ``((a, b), (c, d))``: from rows and columns of the crop, relative to its centre, to those of the image.
+        ``((a, b), (c, d))``: from rows and columns of the crop, relative to its centre, to those of the image. Its determinant is
+        negative where the crop is a mirror image.
+    backwards
+        The slices come from the last to the first.
     contrast, brightness
         The image is multiplied by one and the other is added.
     noise
@@ -35,21 +39,26 @@ class Change:
     contrast: float
     brightness: float
     noise: float
+    backwards: bool = False
 
 
-def draw_change(settings: AugmentationSettings, random: np.random.Generator) -> Change:
-    """Draw the change of one sequence."""
+def draw_change(settings: AugmentationSettings, random: np.random.Generator, plane: Plane) -> Change:
+    """Draw the change of one sequence of a plane."""
     angle = radians(random.uniform(-settings.rotation_degrees, settings.rotation_degrees))
     widest = np.log(1 / (1 - settings.scale))
     size = np.exp(random.uniform(-widest, widest))
     most = np.log(1 / (1 - settings.stretch)) / 2
     stretch = np.exp(random.uniform(-most, most))
-    row, column = float(size * stretch), float(size / stretch)
+    reversed_axes = {axis for axis in settings.mirror or () if random.random() < 0.5}
+    along_slices, along_rows, along_columns = axes_of(plane)
+    row = float(size * stretch) * (-1 if along_rows in reversed_axes else 1)
+    column = float(size / stretch) * (-1 if along_columns in reversed_axes else 1)
     return Change(
         matrix=((cos(angle) * row, -sin(angle) * column), (sin(angle) * row, cos(angle) * column)),
         contrast=float(random.uniform(1 - settings.contrast, 1 + settings.contrast)),
         brightness=float(random.uniform(-settings.brightness, settings.brightness)),
         noise=float(random.uniform(0, settings.noise)),
+        backwards=along_slices in reversed_axes,
     )
 
 

@@ -7,11 +7,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from crgan.config import Plane
+from crgan.config import Axis, Plane
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _AXIS: dict[Plane, int] = {"axial": -3, "coronal": -2, "sagittal": -1}
+
+_ORDER: dict[Plane, tuple[Axis, Axis, Axis]] = {"axial": ("z", "y", "x"), "coronal": ("y", "z", "x"), "sagittal": ("x", "z", "y")}
+
+
+def axes_of(plane: Plane) -> tuple[Axis, Axis, Axis]:
+    """Name the axes of the volume along which a plane's slices, their rows and their columns are counted."""
+    return _ORDER[plane]
 
 
 def as_slices(volume: NDArray[_Scalar], plane: Plane) -> NDArray[_Scalar]:

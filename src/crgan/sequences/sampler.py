@@ -121,7 +121,7 @@ class Sampler:
             cases = self._patients[index]
             case = cases[random.integers(len(cases))]
             for sequence in range(self.sequences):
-                change = draw_change(self.augmentation, random)
+                change = draw_change(self.augmentation, random, plane)
                 centre = self._centre(case, plane, random, uniform=sequence == 0)
                 if group in here:
                     drawn.append(self._read(case, plane, change, centre))
@@ -193,6 +193,8 @@ class Sampler:
         if case.probabilities is not None:
             said = _opened(case.probabilities)
             read.append(sample(_floats(as_slices(said, plane)[(slice(None), *block)]).movedim(0, 1), local))
+        if change.backwards:
+            read = [part.flip(0) for part in read]
         missing = self.length - (slices.stop - slices.start)
         if missing:  # fewer slices than a sequence is long: the last is repeated, and not valid
             read = [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in read]

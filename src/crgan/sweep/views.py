@@ -1,7 +1,7 @@
 """Test-time augmentation: a patient seen several times, slightly turned and resized, and the answers brought back and averaged.
 
 The changes are those of training (paper, section 3.1: "applied on training and testing time"): in-plane rotation, scale and
-Gaussian noise, as large as the run's own settings. Nothing is mirrored: neither does training, and left is not right.
+Gaussian noise, as large as the run's own settings; and mirror images, where training saw them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def draw_views(count: int, config: Config, *, case_id: str) -> list[View]:
         seed = (zlib.crc32(case_id.encode()), number)
         random = np.random.default_rng(seed)
         plane = planes[int(random.integers(len(planes)))]
-        views.append(View(plane=plane, change=draw_change(config.augmentation, random), seed=(*seed, 1)))
+        views.append(View(plane=plane, change=draw_change(config.augmentation, random, plane), seed=(*seed, 1)))
     return views
 
 
@@ -120,6 +120,7 @@ def _turn(maps: NDArray[np.generic], plane: Plane, change: Change, *, beyond: bo
     """Read each slice of a plane at changed places; beyond the border the edge goes on, or else there is 0."""
     result = np.empty(maps.shape, np.float32)
     slices, turned = as_slices(maps, plane), as_slices(result, plane)
+    slices = slices[:, ::-1] if change.backwards else slices
     rows, columns = slices.shape[-2:]
     points = sampling_points(change, (rows, columns), ((rows - 1) / 2, (columns - 1) / 2))
     inside = ((points >= -0.5) & (points <= torch.tensor([rows - 0.5, columns - 0.5]))).all(dim=-1)

@@ -97,7 +97,7 @@ class Patients:
         )
         self.train = [case for case in stored if case.patient_id in self.partition.train]
         self.validation = spread([case for case in stored if case.patient_id in self.partition.validation], settings.validation_cases)
-        self.fingerprint = take_fingerprint(self.train)
+        self.fingerprint = take_fingerprint(self.train, instances=self.labels.instances)
 
     def describe(self) -> object:
         """What ``data.json`` holds, as it reads back; the keys of the prepared cases change with any file and with preprocessing."""
