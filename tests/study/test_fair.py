@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from crgan.evaluation.scores import Scores
-from crgan.study.fair import Trained, fair_scores
+from crgan.evaluation.tables import FAIR
+from crgan.study.fair import MEAN, Trained, fair_scores, over_targets
 from crgan.study.record import Measured
 from crgan.study.sweeping import Counts, Sweep
 
@@ -52,6 +53,21 @@ def test_another_seed_is_held_to_the_mean_of_the_references(sweep_voxels: Count)
     assert strict["mine"].cases["p"]["x"]["fnr_matched"] == mean["mine"].cases["p"]["x"]["fnr_matched"] == 1
     assert strict["mine"].cases["p"]["x"]["curve_area"] is None  # no rate to average up to
     assert mean["mine"].cases["p"]["x"]["curve_area"] == 1
+
+
+def test_the_mean_over_the_targets_is_that_of_those_that_a_patient_has() -> None:
+    figures: dict[str, float | None] = dict.fromkeys(FAIR, 0.5)
+    nothing: dict[str, float | None] = dict.fromkeys(FAIR)
+    cases = {
+        "p": {"x": {**figures, "fnr_matched": 0.2}, "y": {**figures, "fnr_matched": 0.4}},
+        "q": {"x": {**figures, "fnr_matched": 0.1}, "y": nothing},
+        "r": {"x": nothing, "y": nothing},
+    }
+    found = over_targets(Scores.of(cases, patients={name: name for name in cases}))
+    assert {name: targets[MEAN]["fnr_matched"] for name, targets in found.cases.items()} == pytest.approx({"p": 0.3, "q": 0.1, "r": None})
+    assert found.cases["r"][MEAN] == nothing
+    mean = found.summary[MEAN]["fnr_matched"]
+    assert (mean.mean, mean.n) == (pytest.approx(0.2), 2)
 
 
 def test_seeds_are_averaged_patient_by_patient(sweep_voxels: Count) -> None:

@@ -16,10 +16,15 @@ import numpy as np
 from crgan.evaluation.metrics import Metrics
 from crgan.evaluation.operating_points import OperatingPoints, area, at_matched_fpr, dice_optimal, transfer
 from crgan.evaluation.scores import Scores
+from crgan.evaluation.tables import FAIR
 from crgan.study.record import Measured
 
 UP_TO = 2.0
 """The curve is averaged over false positive rates from 0 to so many times the matched one."""
+
+
+MEAN = "mean of the targets"
+"""What the figures of :func:`over_targets` are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,18 @@ def fair_scores(rows: Mapping[str, Sequence[Trained]], *, reference: Sequence[Tr
     return fair
 
 
+def over_targets(scores: Scores) -> Scores:
+    """Each patient's mean over its targets, so that one test answers for all of them.
+
+    A target that a patient does not have is left out of its mean; a figure is None if none of its targets has it.
+    """
+    cases = {
+        patient: {MEAN: {metric: _mean_of_defined([figures[metric] for figures in targets.values()]) for metric in FAIR}}
+        for patient, targets in scores.cases.items()
+    }
+    return Scores.of(cases, patients=scores.patients)
+
+
 def mean_over_seeds(found: Sequence[Mapping[str, Metrics]]) -> dict[str, Metrics]:
     """Mean of every figure; undefined if it is so for any seed, or the seeds would stand for different things."""
     first = found[0]
@@ -69,6 +86,10 @@ def mean_over_seeds(found: Sequence[Mapping[str, Metrics]]) -> dict[str, Metrics
     return {
         target: {metric: _mean([targets[target][metric] for targets in found]) for metric in metrics} for target, metrics in first.items()
     }
+
+
+def _mean_of_defined(values: Sequence[float | None]) -> float | None:
+    return _mean([value for value in values if value is not None] or [None])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

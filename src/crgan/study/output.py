@@ -77,7 +77,8 @@ def _write_texts(out: Path, name: str, tables: Sequence[Table]) -> None:
 def _comparison(found: SetResults) -> dict[str, object] | None:
     if found.comparison is None or found.fair_comparison is None:
         return None
-    return {**found.comparison.to_json(), "reference": found.reference, "operating_points": found.fair_comparison.to_json()}
+    overall = {} if found.overall_comparison is None else {"means_of_targets": found.overall_comparison.to_json()}
+    return {**found.comparison.to_json(), "reference": found.reference, "operating_points": found.fair_comparison.to_json(), **overall}
 
 
 def _csv(results: Sequence[SetResults]) -> str:
@@ -85,7 +86,7 @@ def _csv(results: Sequence[SetResults]) -> str:
     lines = (
         [found.name, name, target, metric, *_values(mean), mean.n]
         for found in results
-        for rows in (found.rows, found.fair)
+        for rows in (found.rows, found.fair, found.overall)
         for name, scores in rows.items()
         for target, metric, mean in _means(scores)
     )
@@ -125,7 +126,8 @@ def _write_page(path: Path, study: Study, results: Sequence[SetResults], section
         path,
         title="Systems side by side",
         summary="Does the refiner miss less, at the same share of false alarms? How much less, how sure is that, and what does it cost? "
-        "p-values are of a permutation test over patients, corrected for the targets of each comparison.",
+        "p-values are of a permutation test over patients: of several targets one of their mean, and those of each target corrected for "
+        "their number.",
         points={found.name: sentences(study, found) for found in results},
         sections=sections,
         details=[table for found in results for table in detail_tables(found)],

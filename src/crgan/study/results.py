@@ -11,7 +11,7 @@ from crgan.evaluation.compare import SystemComparison, compare_scores
 from crgan.evaluation.metrics import Metrics
 from crgan.evaluation.scores import Scores
 from crgan.evaluation.tables import FAIR
-from crgan.study.fair import Trained, fair_scores, mean_over_seeds
+from crgan.study.fair import Trained, fair_scores, mean_over_seeds, over_targets
 from crgan.study.plan import REFINED, Job, Row, Study, generator_sources
 from crgan.study.record import GENERATOR, RECORD, SYSTEM, Record, read_record, settings_digest
 
@@ -38,6 +38,8 @@ class SetResults:
         Of each row, the figures of every patient at operating points chosen by the same rule.
     fair_comparison
         Of every two rows there; None if there is only one.
+    overall, overall_comparison
+        The same of each patient's mean over the targets; no rows, and None, where there is one target.
     reference
         The system whose false positive rate the others are held to.
     records
@@ -53,6 +55,8 @@ class SetResults:
     comparison: SystemComparison | None
     fair: Mapping[str, Scores]
     fair_comparison: SystemComparison | None
+    overall: Mapping[str, Scores]
+    overall_comparison: SystemComparison | None
     reference: str
     records: Mapping[str, Found]
     kinds: Mapping[str, str]
@@ -89,6 +93,8 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
     reference = trained[study.reference_of(set_name)]
     fair = fair_scores(trained, reference=reference)
     several = len(rows) > 1
+    many = any(len(scores.summary) > 1 for scores in fair.values())
+    overall = {name: over_targets(scores) for name, scores in fair.items()} if many else {}
     pairs = _pairs_with_seeds_in_common(records)
     decided = {pair: {name: _scores(found, kinds[name]) for name, found in both.items()} for pair, both in pairs.items()}
     at_points = {
@@ -101,6 +107,8 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
         comparison=compare_scores(rows, pairs=decided) if several else None,
         fair=fair,
         fair_comparison=compare_scores(fair, metrics=tuple(FAIR), pairs=at_points) if several else None,
+        overall=overall,
+        overall_comparison=compare_scores(overall, metrics=tuple(FAIR), pairs=_over_targets(at_points)) if many and several else None,
         reference=study.reference_of(set_name),
         records=records,
         kinds=kinds,
@@ -127,6 +135,10 @@ def _pairs_with_seeds_in_common(records: Mapping[str, Found]) -> dict[tuple[str,
         if one != other and one & other:
             pairs[pair] = {name: [(job, record) for job, record in records[name] if job.seed in one & other] for name in pair}
     return pairs
+
+
+def _over_targets(pairs: Mapping[tuple[str, str], Mapping[str, Scores]]) -> dict[tuple[str, str], dict[str, Scores]]:
+    return {pair: {name: over_targets(scores) for name, scores in both.items()} for pair, both in pairs.items()}
 
 
 def _fewer(study: Study, set_name: str, row: Row, out: Path) -> dict[int, Scores]:

@@ -18,7 +18,7 @@ from crgan.evaluation.compare import (
 from crgan.evaluation.scores import Scores
 from crgan.evaluation.tables import FAIR, mean_with_interval, shown
 from crgan.report.html import Table
-from crgan.study.fair import UP_TO
+from crgan.study.fair import MEAN, UP_TO
 from crgan.study.paper_tables import PaperTable, cell
 from crgan.study.plan import Study
 from crgan.study.record import SYSTEM
@@ -49,7 +49,25 @@ def fair_tables(found: SetResults) -> list[Table]:
         "the one with the best Dice. Means over test patients, of whom none was looked at for that."
     )
     about_area = f"Mean FNR over all false positive rates up to {UP_TO:g} times the matched one: the area under the curve, 0 is best."
-    return [replace(tables[0], note=note), *tables[1:-1], replace(tables[-1], note=about_area)]
+    means = [_overall_table(found)] if found.overall else []
+    return [*means, replace(tables[0], note=note), *tables[1:-1], replace(tables[-1], note=about_area)]
+
+
+def _overall_table(found: SetResults) -> Table:
+    """The mean of all targets at the operating points, and what a single test says of it beside the reference."""
+    rows = []
+    for name, scores in found.overall.items():
+        means = scores.summary[MEAN]
+        beside = [] if found.overall_comparison is None else found.overall_comparison.between(found.reference, name, "fnr_matched")
+        p = p_value(beside[0].paired.permutation_p) if beside else "–"
+        rows.append([name, *(mean_with_interval(means[metric]) for metric in _TABLED), p, str(means["fnr_matched"].n)])
+    return Table(
+        caption=f"{found.name}: means over the targets",
+        columns=["system", *(FAIR[metric] for metric in _TABLED), "p", "n"],
+        rows=rows,
+        note="A patient's figure is the mean over its targets. p is that of one permutation test, of FNR at matched FPR beside "
+        f"{found.reference}, and not corrected.",
+    )
 
 
 def ablation_table(study: Study, found: SetResults) -> Table | None:
@@ -112,9 +130,10 @@ def cost_table(found: SetResults) -> Table:
 
 
 def detail_tables(found: SetResults) -> list[Table]:
-    """Every difference and every rank, by own decisions and at the operating points."""
+    """Every difference and every rank, by own decisions and at the operating points, of each target and of their mean."""
     tables = []
-    for comparison, words in ((found.comparison, ""), (found.fair_comparison, " at the operating points")):
+    compared = {"": found.comparison, " at the operating points": found.fair_comparison, " of the means there": found.overall_comparison}
+    for words, comparison in compared.items():
         if comparison is not None:
             note = " ".join(notes(comparison))
             rows = difference_rows(comparison)
