@@ -233,6 +233,7 @@ class Model:
             grow = grow_in_frames if movie else grow_instances
             instances = grow(labels.astype(np.uint8, copy=False), where=f"case {case_id}" if case_id else "")
             return Segmentation(instances, *(() if kept is None else kept))
+        del estimate, working  # all but the labels, before more is needed: of a large volume they are gigabytes
         limits = dial.smallest if smallest is None else smallest
         labels = drop_small(labels, self.labels, limits, prepared.geometry.original_spacing_mm)
         return Segmentation(labels, *(() if kept is None else kept))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import cc3d
 import numpy as np
 import pytest
@@ -63,6 +65,17 @@ def test_shares_are_those_of_the_largest_piece_of_the_same_target() -> None:
         assert np.bincount(cc3d.connected_components((after == 1)[None, None].view(np.uint8)).ravel())[1:].tolist() == [*kept]
     after = drop_small(labels.copy(), CLASSES, {"rim": Smallest(mm3=3.0, share=0.2)}, (1.0, 1.0, 1.0)).ravel()
     assert after.tolist() == [4, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]  # whichever is stricter
+
+
+def test_takes_a_few_bytes_a_voxel() -> None:
+    """The liver of a whole-body CT may be a hundred million voxels: eight bytes for each, as counting wants, are a gigabyte."""
+    labels = np.ones((32, 128, 128), np.uint8)
+    labels[16] = 0
+    tracemalloc.start()
+    drop_small(labels, CLASSES, {"rim": Smallest(mm3=1.0)}, (1.0, 1.0, 1.0))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 9 * labels.size
 
 
 def test_nothing_marked() -> None:

@@ -80,11 +80,18 @@ class LabelScheme:
 
     def masks(self, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Turn codes into target masks, bool ``(K, ...)``; ignored voxels belong to none."""
-        return np.take(self._table_and_nothing(), codes, axis=1, mode="clip")
+        masks = np.empty((len(self.targets), *codes.shape), bool)
+        for target, mask in zip(self.targets, masks, strict=True):
+            mask[...] = self.mask(target, codes)
+        return masks
 
     def mask(self, target: str, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Turn codes into the mask of one target, bool, same shape."""
-        return np.take(self._table_and_nothing()[self.targets.index(target)], codes, mode="clip")
+        mask = np.zeros(codes.shape, bool)
+        # One by one: to be looked up in a table each code would become a number of 8 bytes first.
+        for code in np.flatnonzero(self.table()[self.targets.index(target)]).tolist():
+            mask |= codes == code
+        return mask
 
     def table(self) -> NDArray[np.bool_]:
         """Which target holds which code: bool ``(K, len(values))``."""
@@ -110,10 +117,6 @@ class LabelScheme:
             # The value that belongs to this target and to as few targets inside it as possible.
             labels[masks[k]] = self.values[members[int(np.argmin(depth))]]
         return labels
-
-    def _table_and_nothing(self) -> NDArray[np.bool_]:
-        """:meth:`table` with a last column for whatever code is larger: ignored."""
-        return np.pad(self.table(), ((0, 0), (0, 1)))
 
     def as_one(self) -> LabelScheme:
         """The scheme of :meth:`merge`: what masks of instances are compared by where objects are not told apart."""
