@@ -113,7 +113,7 @@ def test_a_file_that_is_no_study(tmp_path: Path, text: str | None, said: str) ->
         read_study(path)
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("study", 42), ("training_patients", 8)])
+@pytest.mark.parametrize(("name", "jobs"), [("study", 57), ("training_patients", 8)])
 def test_the_studies_that_come_along_can_be_read(repository: Path, name: str, jobs: int) -> None:
     study = read_study(repository / "benchmarks" / f"{name}.yaml")
     assert len([*study.jobs()]) == jobs
