@@ -49,11 +49,9 @@ def drop_small(labels: NDArray[Any], scheme: LabelScheme, smallest: Mapping[str,
 
 
 def _drop(mask: NDArray[np.bool_], smallest: Smallest, *, voxel_mm3: float) -> None:
-    """Drop small pieces of one mask, in place; slice by slice, because counting takes 8 bytes for each voxel that it is given."""
-    pieces, number = cc3d.connected_components(mask.view(np.uint8), connectivity=26, return_N=True)
-    voxels = np.zeros(number + 1, np.int64)
-    for piece in pieces:
-        voxels += np.bincount(piece.ravel(), minlength=number + 1)
+    """Drop small pieces of one mask, in place; slice by slice, because looking up takes 8 bytes for each voxel that is asked for."""
+    pieces = cc3d.connected_components(mask.view(np.uint8), connectivity=26)
+    voxels = cc3d.statistics(pieces, no_slice_conversion=True)["voxel_counts"]
     voxels[0] = 0
     stays = voxels >= max(smallest.mm3 / voxel_mm3, smallest.share * voxels.max(), 1)
     for piece, part in zip(pieces, mask, strict=True):
