@@ -80,7 +80,7 @@ def test_of_many_targets_the_mean_is_told(told: Callable[..., str]) -> None:
     assert "Too few patients to test (fewer than 6): on the mean of the targets FNR 0.575 → 0.200, 65 % less; " in said
     assert "less; 5 of the 5 are missed less. " in said
     assert "The cost: Dice at best threshold +0.2" in said
-    assert "on their mean; FPR where matched ±0.000 on their mean." in said
+    assert "(mean of the targets); FPR where matched ±0.000 (mean of the targets)." in said
     assert "a FNR" not in said
 
 

@@ -88,13 +88,13 @@ def mean_over_seeds(found: Sequence[Mapping[str, Metrics]]) -> dict[str, Metrics
     }
 
 
-def _mean_of_defined(values: Sequence[float | None]) -> float | None:
-    return _mean([value for value in values if value is not None] or [None])
-
-
 def _mean(values: Sequence[float | None]) -> float | None:
+    return None if None in values else _mean_of_defined(values)
+
+
+def _mean_of_defined(values: Sequence[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if len(defined) == len(values) else None
+    return float(np.mean(defined)) if defined else None
 
 
 def _level(measured: Measured, target: str) -> float | None:

@@ -94,13 +94,14 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
     fair = fair_scores(trained, reference=reference)
     several = len(rows) > 1
     many = any(len(scores.summary) > 1 for scores in fair.values())
-    overall = {name: over_targets(scores) for name, scores in fair.items()} if many else {}
+    overall = _over_targets(fair) if many else {}
     pairs = _pairs_with_seeds_in_common(records)
     decided = {pair: {name: _scores(found, kinds[name]) for name, found in both.items()} for pair, both in pairs.items()}
     at_points = {
         pair: fair_scores({name: _trained(found, kinds[name]) for name, found in both.items()}, reference=reference)
         for pair, both in pairs.items()
     }
+    means_at_points = {pair: _over_targets(both) for pair, both in at_points.items()}
     return SetResults(
         name=set_name,
         rows=rows,
@@ -108,7 +109,7 @@ def gather(study: Study, set_name: str, out: Path) -> SetResults:
         fair=fair,
         fair_comparison=compare_scores(fair, metrics=tuple(FAIR), pairs=at_points) if several else None,
         overall=overall,
-        overall_comparison=compare_scores(overall, metrics=tuple(FAIR), pairs=_over_targets(at_points)) if many and several else None,
+        overall_comparison=compare_scores(overall, metrics=tuple(FAIR), pairs=means_at_points) if many and several else None,
         reference=study.reference_of(set_name),
         records=records,
         kinds=kinds,
@@ -137,8 +138,8 @@ def _pairs_with_seeds_in_common(records: Mapping[str, Found]) -> dict[tuple[str,
     return pairs
 
 
-def _over_targets(pairs: Mapping[tuple[str, str], Mapping[str, Scores]]) -> dict[tuple[str, str], dict[str, Scores]]:
-    return {pair: {name: over_targets(scores) for name, scores in both.items()} for pair, both in pairs.items()}
+def _over_targets(rows: Mapping[str, Scores]) -> dict[str, Scores]:
+    return {name: over_targets(scores) for name, scores in rows.items()}
 
 
 def _fewer(study: Study, set_name: str, row: Row, out: Path) -> dict[int, Scores]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import mean
 
 from crgan.evaluation.compare import Difference, SystemComparison, p_value
 from crgan.evaluation.paired import FEWEST_TO_TEST, holm
@@ -47,13 +46,16 @@ def sentences(study: Study, found: SetResults) -> str:
 
 
 def _against(found: SetResults, first: str, second: str, words: str) -> str:
-    missed, dice, fpr = (_between(found.fair_comparison, first, second, metric) for metric in ("fnr_matched", "dice_best", "fpr_matched"))
+    missed = _between(found.fair_comparison, first, second, "fnr_matched")
     overall = _between(found.overall_comparison, first, second, "fnr_matched")
     text = f"Does it miss less than {words}, at no more false positives than {found.reference}? {_verdict(overall or missed)} "
     told = [difference for difference in missed if difference.paired.difference is not None]
     if not told:
         return text + "None of the test patients has a target."
-    each = "; ".join(map(_relative, told)) if len(told) <= _MANY else _how_many(told)
+    few = len(told) <= _MANY
+    each = "; ".join(map(_relative, told)) if few else _how_many(told)
+    paid = found.fair_comparison if few else found.overall_comparison
+    dice, fpr = (_between(paid, first, second, metric) for metric in ("dice_best", "fpr_matched"))
     cost = f"The cost: Dice at best threshold {_changes(dice)}; FPR where matched {_changes(fpr)}."
     said = "; ".join([*("on the " + _relative(difference) for difference in overall), each])
     return f"{text}{said}. {cost}"
@@ -101,10 +103,8 @@ def _change(before: float | None, after: float | None, by: float | None) -> str:
 
 
 def _changes(differences: Sequence[Difference]) -> str:
-    """``+0.012 (anterior), −0.003 (posterior)``; of many targets the mean."""
+    """``+0.012 (anterior), −0.003 (posterior)``."""
     known = [(difference.target, difference.paired.difference) for difference in differences if difference.paired.difference is not None]
-    if len(known) > _MANY:
-        return f"{_signed(mean([value for _, value in known]))} on their mean"
     return ", ".join(f"{_signed(value)} ({target})" for target, value in known) or "unknown"
 
 
